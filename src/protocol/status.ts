@@ -1,0 +1,42 @@
+import type { TaskCounts } from './task.js';
+
+/** One reason why the daemon is not quite well. */
+export interface HealthIssue {
+  /** Stable name, for programs. */
+  code: string;
+  /** What is wrong, where, and what to do about it. */
+  message: string;
+  since: string;
+}
+
+export interface Health {
+  status: 'healthy' | 'degraded';
+  last_check: string;
+  issues: HealthIssue[];
+}
+
+/** What `daemon.status` answers. Field names are those that existing clients read. */
+export interface DaemonStatus {
+  pid: number;
+  version: string;
+  project: string;
+  started_at: string;
+  uptime_seconds: number;
+  restart_count: number;
+  health: Health;
+  task_stats: TaskCounts;
+  subsystems: {
+    ipc: { socket: string; clients: number; subscriptions: number };
+    supervisor: {
+      running: number;
+      queued: number;
+      maxConcurrency: number;
+      /** Ids; of the queue at most the first 100. */
+      tasks: { running: string[]; queued: string[] };
+    };
+    automation: Record<string, unknown>;
+    file_watcher: Record<string, unknown>;
+    scheduler: Record<string, unknown>;
+    messaging: Record<string, unknown>;
+  };
+}

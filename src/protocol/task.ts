@@ -1,0 +1,73 @@
+export const TASK_STATES = ['queued', 'running', 'completed', 'failed', 'cancelled', 'timeout'] as const;
+export type TaskState = (typeof TASK_STATES)[number];
+
+/** States that a task never leaves by itself. */
+export const FINAL_STATES = [
+  'completed',
+  'failed',
+  'cancelled',
+  'timeout',
+] as const satisfies readonly TaskState[];
+export type FinalState = (typeof FINAL_STATES)[number];
+
+export function isFinal(state: TaskState): state is FinalState {
+  return state !== 'queued' && state !== 'running';
+}
+
+export const TASK_SOURCES = ['cli', 'rpc', 'rule', 'schedule', 'chat', 'messaging'] as const;
+export type TaskSource = (typeof TASK_SOURCES)[number];
+
+/** Why a queued task does not run yet; null when it only waits for a slot. */
+export const WAIT_REASONS = ['delay', 'retry', 'gate', 'budget', 'rate_limit'] as const;
+export type WaitReason = (typeof WAIT_REASONS)[number];
+
+/** Tokens as the agent's own program counted them; whatever it reported is kept. */
+export type Usage = Record<string, unknown>;
+
+/** A task as clients see it. Times are ISO 8601 in UTC. */
+export interface Task {
+  /** `task-0001`: at least four digits, counted up for ever. */
+  id: string;
+  prompt: string;
+  /** Name of the agent that carries it out; null for the default agent of the configuration. */
+  agent: string | null;
+  /** Higher runs first. */
+  priority: number;
+  state: TaskState;
+  createdAt: string;
+  /** Start of the newest attempt. */
+  startedAt: string | null;
+  completedAt: string | null;
+  /** The agent process of a running attempt. */
+  pid: number | null;
+  /** The agent's final text, at most 1 MiB of it. */
+  result: string | null;
+  error: string | null;
+  /** The last 64 KiB of the newest attempt's stdout; null in lists, where `task.output` has it. */
+  output: string | null;
+  /** Bytes that the newest attempt has written to stdout. */
+  outputBytes: number;
+  metadata: Record<string, unknown>;
+  /** Attempts begun so far. */
+  attempt: number;
+  maxAttempts: number;
+  timeoutMs: number | null;
+  /** When a waiting task becomes ready. */
+  runAt: string | null;
+  waitReason: WaitReason | null;
+  key: string | null;
+  /** Folder of the agent, absolute; null for the project's root. */
+  cwd: string | null;
+  exitCode: number | null;
+  signal: string | null;
+  /** The agent's own session, by which it can be resumed. */
+  sessionId: string | null;
+  costUsd: number | null;
+  usage: Usage | null;
+  source: TaskSource;
+  ruleId: string | null;
+  /** Id of the event or task that brought this task about. */
+  causedBy: string | null;
+}
+
+export type TaskCounts = Record<TaskState, number> & { total: number };

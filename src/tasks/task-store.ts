@@ -1,0 +1,152 @@
+import type {
+  FinalState,
+  Task,
+  TaskCounts,
+  TaskSource,
+  TaskState,
+  Usage,
+  WaitReason,
+} from '../protocol/task.js';
+
+/** A task as it is handed in. Times are milliseconds since 1970. */
+export interface NewTask {
+  prompt: string;
+  agent: string | null;
+  priority: number;
+  timeoutMs: number | null;
+  /** While a task with this key is queued or running, submitting it again returns that task. */
+  key: string | null;
+  /** Not before this time; null for at once. */
+  runAt: number | null;
+  waitReason: WaitReason | null;
+  maxAttempts: number;
+  /** How many more attempts may follow one that failed by its own verdict. */
+  retries: number;
+  cwd: string | null;
+  metadata: Record<string, unknown>;
+  source: TaskSource;
+  ruleId: string | null;
+  causedBy: string | null;
+}
+
+export interface Submitted {
+  id: string;
+  state: TaskState;
+  /** True when a task with the same key was already there; nothing was stored. */
+  deduped: boolean;
+}
+
+/** What a store holds of a task: everything but the end of the output, which lies in files. */
+export type StoredTask = Omit<Task, 'output'>;
+
+/** A task under lease. Whoever holds the newest token of a task owns it; every older token is void ("fenced"). */
+export interface Claim {
+  task: StoredTask;
+  token: string;
+  /** A UUID made at the claim: the marker by which the attempt's processes are found. */
+  attemptId: string;
+  retriesLeft: number;
+}
+
+/** A sign of life from a running attempt; fields that are absent stay as they were. */
+export interface Progress {
+  token: string;
+  pid?: number | null;
+  sessionId?: string | null;
+  outputBytes?: number;
+}
+
+export interface Heartbeat {
+  token: string;
+  /** False when the lease was lost: the holder ends its attempt and reports nothing. */
+  held: boolean;
+  cancelRequested: boolean;
+}
+
+/** How a task ended. */
+export interface Outcome {
+  state: FinalState;
+  result: string | null;
+  error: string | null;
+  exitCode: number | null;
+  signal: string | null;
+  sessionId: string | null;
+  costUsd: number | null;
+  usage: Usage | null;
+  outputBytes: number;
+}
+
+/** Back to the queue after an attempt that did not end the task. */
+export interface Release {
+  runAt: number | null;
+  waitReason: WaitReason | null;
+  /** Shown as the task's `error` while it waits. */
+  error: string | null;
+  sessionId: string | null;
+  outputBytes: number;
+  /** True when a failed attempt is retried: uses up one of the task's retries. */
+  usesRetry: boolean;
+  /** False when the attempt is not to count (a rate limit, a daemon that stopped before the agent did anything). */
+  countsAsAttempt: boolean;
+}
+
+export interface ListQuery {
+  state?: TaskState;
+  agent?: string;
+  /** Rows at most; 1 to 1000. */
+  limit: number;
+  /** As returned by the page before. */
+  cursor?: string;
+}
+
+export interface TaskPage {
+  /** Newest first. */
+  tasks: StoredTask[];
+  nextCursor: string | null;
+}
+
+export interface ClaimRequest {
+  /** Who claims; every claim of another owner can be taken over with `reap`. */
+  owner: string;
+  limit: number;
+  leaseMs: number;
+  /** Agents that take no more work now. `null` names the default agent. */
+  exceptAgents?: readonly (string | null)[];
+}
+
+/**
+ * The durable queue. It knows order, leases and states; when to retry, time out or give up is decided by its caller.
+ * A promise that resolves means: on disk, and still there after a power cut. Operations handed in one after another
+ * take effect in that order. A rejected operation changed nothing; its error is an `AiwgdError` (STORAGE_FULL, …).
+ */
+export interface TaskStore extends AsyncDisposable {
+  /** Stores tasks, all or none. The answers stand in the order of the tasks. */
+  submit(tasks: readonly NewTask[]): Promise<Submitted[]>;
+  /** Leases up to `limit` ready tasks, highest priority first, then oldest first; each begins its next attempt. */
+  claim(request: ClaimRequest): Promise<Claim[]>;
+  /** Renews leases and records progress. Answers stand in the order of the updates. */
+  heartbeat(updates: readonly Progress[], leaseMs: number): Promise<Heartbeat[]>;
+  /** Ends a task. False (and nothing changed) when the token is fenced. */
+  finish(token: string, outcome: Outcome): Promise<boolean>;
+  /** Puts a task back into the queue. False (and nothing changed) when the token is fenced. */
+  release(token: string, release: Release): Promise<boolean>;
+  /**
+   * Takes over running tasks whose lease ran out, or that any owner but `owner` holds where `othersAreDead` is set
+   * (a daemon that holds the project's lock knows that its predecessors are). The attempt and its id stay the same,
+   * the token is new: the caller decides what becomes of it.
+   */
+  reap(request: { owner: string; leaseMs: number; limit: number; othersAreDead: boolean }): Promise<Claim[]>;
+  /** A queued task is cancelled at once; a running one is marked, which its holder learns. Answers the state now, undefined for an unknown id. */
+  requestCancel(id: string): Promise<TaskState | undefined>;
+  /** Queues an ended task anew, with fresh attempts and retries. False when it has not ended; undefined for an unknown id. */
+  requeue(id: string): Promise<boolean | undefined>;
+  get(id: string): Promise<StoredTask | undefined>;
+  list(query: ListQuery): Promise<TaskPage>;
+  counts(): Promise<TaskCounts>;
+  /** When the next waiting task becomes ready, in milliseconds since 1970; null when none waits. */
+  nextRunAt(): Promise<number | null>;
+  /** Forgets up to `limit` tasks that ended before `before`; returns their ids, so that their files can go too. */
+  retain(before: number, limit: number): Promise<string[]>;
+  /** Takes in tasks of another store with their ids and states; those whose id is taken are left out. Returns how many came in. */
+  import(tasks: readonly StoredTask[]): Promise<number>;
+}
