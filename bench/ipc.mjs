@@ -122,9 +122,7 @@ async function serveEcho(path) {
     socket.on('data', (text) => {
       const lines = (rest + text).split('\n');
       rest = lines.pop();
-      let out = '';
-      for (const line of lines) out += `${line}\n`;
-      if (out !== '') socket.write(out);
+      for (const line of lines) socket.write(`${line}\n`);
     });
     socket.on('error', () => {});
   });
@@ -132,10 +130,11 @@ async function serveEcho(path) {
   await once(server, 'listening');
 }
 
+const quiet = () => {};
+
 async function serveRpc(path) {
   const { RpcServer } = await import('#aiwgd/ipc/rpc-server.js');
   const { systemClock } = await import('#aiwgd/platform/clock.js');
-  const quiet = () => {};
   const server = new RpcServer({
     address: path,
     handlers: { ping: () => ({ pong: true, pid: process.pid, version: '0' }) },
