@@ -70,7 +70,7 @@ const gate = z.strictObject({
 /** One action of a rule. */
 export const ruleActionSchema = z
   .discriminatedUnion('type', [submitTask, command, notify, webhook, emit, gate])
-  .describe('What a rule does.');
+  .meta({ id: 'RuleAction' });
 
 const jobTask = z
   .strictObject({
@@ -84,7 +84,7 @@ const jobCommand = z
   .transform((action) => ({ ...action, type: 'command' as const }));
 
 /** An action of a job: a prompt for an agent, or a command. */
-export const jobActionSchema = z.union([jobTask, jobCommand]);
+export const jobActionSchema = z.union([jobTask, jobCommand]).meta({ id: 'JobAction' });
 
 /** Section `actions`: actions that jobs call by name. */
 export const actionsSchema = z

@@ -50,17 +50,25 @@ function programAgent(provider: string) {
   };
 }
 
+const PROVIDER = 'The program behind the agent.';
+
 const claude = z
   .strictObject({
-    provider: z.literal('claude').optional().describe('The program behind the agent.'),
+    provider: z.literal('claude').optional().meta({ description: PROVIDER, default: 'claude' }),
     ...programAgent('claude'),
   })
   .transform((agent) => ({ ...agent, provider: 'claude' as const }));
-const codex = z.strictObject({ provider: z.literal('codex'), ...programAgent('codex') });
-const gemini = z.strictObject({ provider: z.literal('gemini'), ...programAgent('gemini') });
-const opencode = z.strictObject({ provider: z.literal('opencode'), ...programAgent('opencode') });
+const codex = z.strictObject({ provider: z.literal('codex').describe(PROVIDER), ...programAgent('codex') });
+const gemini = z.strictObject({
+  provider: z.literal('gemini').describe(PROVIDER),
+  ...programAgent('gemini'),
+});
+const opencode = z.strictObject({
+  provider: z.literal('opencode').describe(PROVIDER),
+  ...programAgent('opencode'),
+});
 const command = z.strictObject({
-  provider: z.literal('command'),
+  provider: z.literal('command').describe(PROVIDER),
   command: argv,
   prompt: z
     .enum(['stdin', 'argument'])

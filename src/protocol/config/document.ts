@@ -106,7 +106,8 @@ const SYNTAX_MESSAGES: Record<number, string> = {
 };
 
 function syntaxFindings(root: Node | undefined, errors: ParseError[]): Finding[] {
-  if (root === undefined && errors.every(({ error }) => error === VALUE_EXPECTED)) {
+  const codes: number[] = errors.map(({ error }) => error);
+  if (root === undefined && codes.every((code) => code === VALUE_EXPECTED)) {
     return [{ path: [], offset: 0, message: 'is empty', remedy: 'the least that is right is {}' }];
   }
   const places = new Set<number>();

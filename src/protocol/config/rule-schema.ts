@@ -51,10 +51,12 @@ const eventType = z.strictObject({
 });
 
 /** What sets a rule off. An event type in place of a trigger type is the older form; it comes out as `event_type`. */
-const triggerSchema = z.union([
-  eventType.transform(({ type, ...rest }) => ({ type: 'event_type' as const, event_type: type, ...rest })),
-  z.discriminatedUnion('type', [fileChange, scheduled, onEvent]),
-]);
+const triggerSchema = z
+  .union([
+    eventType.transform(({ type, ...rest }) => ({ type: 'event_type' as const, event_type: type, ...rest })),
+    z.discriminatedUnion('type', [fileChange, scheduled, onEvent]),
+  ])
+  .meta({ id: 'Trigger' });
 
 export const FIELD_OPERATORS = [
   'equals',
