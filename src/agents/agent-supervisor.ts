@@ -3,7 +3,7 @@ import type { Log } from '../platform/log.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { DaemonStatus, HealthIssue } from '../protocol/status.js';
 import { isFinal, type TaskState } from '../protocol/task.js';
-import type { Claim, ClaimRequest, Submitted, TaskStore } from '../tasks/task-store.js';
+import type { Claim, ClaimRequest, StoredTask, Submitted, TaskStore } from '../tasks/task-store.js';
 import { AgentCatalogue } from './agent-catalogue.js';
 import type { AgentsConfig } from './agent-config.js';
 import { ClaimLoop } from './claim-loop.js';
@@ -178,12 +178,20 @@ export class AgentSupervisor {
       this.#events.ended(task, { state: 'cancelled' }, null);
       return true;
     }
-    if (state !== 'running') return false;
-    if (!this.#runs.has(taskId)) await Promise.all([this.#loop.settled(), this.#recovery]);
-    const run = this.#runs.get(taskId);
+    return state === 'running' && this.#cancelRunning(task);
+  }
+
+  async #cancelRunning(task: StoredTask): Promise<boolean> {
+    // Its claim, or its settlement after a crash, may be on its way.
+    if (!this.#runs.has(task.id)) await Promise.all([this.#loop.settled(), this.#recovery]);
+    const run = this.#runs.get(task.id);
     run?.cancel();
     await run?.done;
-    return (await store.get(taskId))?.state === 'cancelled';
+    const cancelled = (await this.#options.store.get(task.id))?.state === 'cancelled';
+    // A task on its way back to the queue is cancelled by the store itself.
+    if (cancelled && run?.settlement?.kind !== 'finish')
+      this.#events.ended(task, { state: 'cancelled' }, null);
+    return cancelled;
   }
 
   /** Queues an ended task anew. Throws NOT_FOUND, or CONFLICT where it has not ended. */
@@ -302,10 +310,14 @@ export class AgentSupervisor {
     const run = new TaskRun(claim, this.#catalogue, this.#settings, this.#runDeps);
     this.#runs.set(claim.task.id, run);
     this.#leases.wake();
-    void run.done.then(() => {
-      // The same task may run again by now.
-      if (this.#runs.get(claim.task.id) === run) this.#runs.delete(claim.task.id);
-    });
+    void this.#forgetAfter(run);
+  }
+
+  async #forgetAfter(run: TaskRun): Promise<void> {
+    await run.done;
+    const { id } = run.claim.task;
+    // The same task may run again by now.
+    if (this.#runs.get(id) === run) this.#runs.delete(id);
   }
 
   /** The limits may have changed while the claim was on its way, or a sub-agent's name was not known yet. */

@@ -1,9 +1,8 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, read, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, mkdirSync, openSync, read, readSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { writeAll } from '../platform/atomic-file.js';
 import { endOfBytes } from './agent-provider.js';
 
-const { O_RDWR, O_CREAT, O_TRUNC, O_APPEND, O_RDONLY } = constants;
+const { O_RDWR, O_CREAT, O_TRUNC, O_APPEND } = constants;
 
 export interface StreamSizes {
   stdout: number;
@@ -26,9 +25,8 @@ export class AttemptFiles implements Disposable {
     this.folder = folder;
     makeFolder(folder);
     try {
-      const promptFile = join(folder, 'prompt');
-      this.#writePrompt(promptFile, prompt);
-      this.stdin = this.#take(openSync(promptFile, O_RDONLY));
+      this.stdin = this.#take(openSync(join(folder, 'prompt'), O_RDWR | O_CREAT | O_TRUNC, 0o600));
+      writePrompt(this.stdin, prompt);
       // Readable too, so that one descriptor serves the agent and us.
       const flags = O_RDWR | O_CREAT | O_TRUNC | O_APPEND;
       this.stdout = this.#take(openSync(join(folder, 'stdout.log'), flags, 0o600));
@@ -42,15 +40,6 @@ export class AttemptFiles implements Disposable {
   #take(file: number): number {
     this.#open.add(file);
     return file;
-  }
-
-  #writePrompt(path: string, prompt: string): void {
-    const file = openSync(path, 'w', 0o600);
-    try {
-      writeAll(file, Buffer.from(prompt));
-    } finally {
-      closeSync(file);
-    }
   }
 
   sizes(): StreamSizes {
@@ -96,14 +85,25 @@ export class AttemptFiles implements Disposable {
   }
 }
 
+/** Writes by position: the descriptor stays at its beginning, where the agent starts to read. */
+function writePrompt(file: number, prompt: string): void {
+  const bytes = Buffer.from(prompt);
+  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at, at);
+}
+
 function makeFolder(folder: string): void {
+  // The folder of the task first: it is new for all but retried tasks.
+  if (!makeOne(dirname(folder)) || !makeOne(folder)) mkdirSync(folder, { recursive: true, mode: 0o700 });
+}
+
+/** False where the folder above is missing. */
+function makeOne(folder: string): boolean {
   try {
     mkdirSync(folder, { mode: 0o700 });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') return;
-    if (code !== 'ENOENT') throw error;
-    mkdirSync(dirname(folder), { recursive: true, mode: 0o700 });
-    mkdirSync(folder, { mode: 0o700 });
+    if (code === 'ENOENT') return false;
+    if (code !== 'EEXIST') throw error;
   }
+  return true;
 }

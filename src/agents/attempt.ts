@@ -1,5 +1,3 @@
-import { join } from 'node:path';
-import { writeFileAtomic } from '../platform/atomic-file.js';
 import type { Clock, Timer } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
 import { messageOf } from '../protocol/errors.js';
@@ -67,6 +65,9 @@ export interface AttemptEnd {
   exitCode: number | null;
   signal: string | null;
   outputBytes: number;
+  stderrBytes: number;
+  /** Wall time in milliseconds since 1970. */
+  startedAt: number;
   durationMs: number;
 }
 
@@ -166,9 +167,10 @@ export class Attempt {
         exitCode: exit instanceof LaunchRefused ? null : exit.exitCode,
         signal: exit instanceof LaunchRefused ? null : exit.signal,
         outputBytes: this.#sizes.stdout,
+        stderrBytes: this.#sizes.stderr,
+        startedAt: this.#startedAt,
         durationMs: Math.round(this.#deps.clock.monotonic() - this.#startedMono),
       };
-      this.#writeResult(end);
       return end;
     } finally {
       this.#stopTimers();
@@ -254,30 +256,6 @@ export class Attempt {
   #stopTimers(): void {
     this.#timeout?.cancel();
     this.#postResult?.cancel();
-  }
-
-  #writeResult(end: AttemptEnd): void {
-    const { taskId, attempt, attemptId } = this.#request;
-    const result = {
-      taskId,
-      attempt,
-      attemptId,
-      startedAt: new Date(this.#startedAt).toISOString(),
-      endedAt: new Date(this.#deps.clock.now()).toISOString(),
-      durationMs: end.durationMs,
-      endedBy: end.verb,
-      exitCode: end.exitCode,
-      signal: end.signal,
-      outputBytes: this.#sizes.stdout,
-      stderrBytes: this.#sizes.stderr,
-      ...end.verdict,
-    };
-    try {
-      writeFileAtomic(join(this.#request.folder, 'result.json'), `${JSON.stringify(result)}\n`);
-    } catch (error) {
-      // The store holds the outcome; this file is for people and scripts.
-      this.#deps.log.warn({ taskId, attempt, error: messageOf(error) }, 'result.json could not be written');
-    }
   }
 }
 

@@ -25,7 +25,7 @@ export class OutputTail {
   #timer: Timer | undefined;
   #looking: Promise<void> | undefined;
   #stopped = false;
-  #error: unknown;
+  #error: Error | undefined;
 
   /** `onLook` is called after each look while the attempt runs. */
   constructor(files: AttemptFiles, parser: OutputParser, clock: Clock, onLook: (sizes: StreamSizes) => void) {
@@ -63,7 +63,7 @@ export class OutputTail {
       this.#arm();
     } catch (error) {
       // Told by `drain`, which comes after the attempt's end.
-      this.#error = error;
+      this.#error = error instanceof Error ? error : new Error(String(error));
     }
   }
 

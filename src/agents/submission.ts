@@ -12,14 +12,27 @@ export interface Submission extends SubmitParams {
   causedBy?: string | null;
 }
 
-const MAX_ATTEMPTS = 3;
+const DEFAULTS = {
+  agent: null,
+  priority: 0,
+  key: null,
+  delayMs: 0,
+  retries: 0,
+  maxAttempts: 3,
+  cwd: null,
+  metadata: {},
+  source: 'rpc',
+  ruleId: null,
+  causedBy: null,
+} as const;
 
 /** Checks a submission and fills in what it leaves open. Throws INVALID_PARAMS with the reason. */
 export function newTask(
   submission: Submission,
   context: { catalogue: AgentCatalogue; projectRoot: string; actionTimeoutMs: number; now: number },
 ): NewTask {
-  const { prompt, agent = null, delayMs = 0, retries = 0 } = submission;
+  const given = { ...DEFAULTS, ...submission };
+  const { prompt, agent, delayMs, retries } = given;
   checkPrompt(prompt);
   const resolved = context.catalogue.resolve(agent);
   if (resolved === undefined) throw invalid(context.catalogue.describeUnknown(agent));
@@ -28,18 +41,18 @@ export function newTask(
   return {
     prompt,
     agent,
-    priority: submission.priority ?? 0,
-    timeoutMs: submission.timeoutMs === undefined ? context.actionTimeoutMs : submission.timeoutMs,
-    key: submission.key ?? null,
+    priority: given.priority,
+    timeoutMs: given.timeoutMs === undefined ? context.actionTimeoutMs : given.timeoutMs,
+    key: given.key,
     runAt: delayMs > 0 ? context.now + delayMs : null,
     waitReason: delayMs > 0 ? 'delay' : null,
-    maxAttempts: Math.max(submission.maxAttempts ?? MAX_ATTEMPTS, retries + 1),
+    maxAttempts: Math.max(given.maxAttempts, retries + 1),
     retries,
-    cwd: folder(submission.cwd ?? null, context.projectRoot),
-    metadata: submission.metadata ?? {},
-    source: submission.source ?? 'rpc',
-    ruleId: submission.ruleId ?? null,
-    causedBy: submission.causedBy ?? null,
+    cwd: folder(given.cwd, context.projectRoot),
+    metadata: given.metadata,
+    source: given.source,
+    ruleId: given.ruleId,
+    causedBy: given.causedBy,
   };
 }
 

@@ -4,8 +4,9 @@ import { linuxPids, readMarks } from './process-table.js';
 /** After this time every environment is read anew. */
 const FULL_SCAN_EVERY_MS = 2_000;
 
-/** `empty` was seen once: it may be a process in the middle of its exec. */
-type Known = string | 'none' | 'empty';
+/** An attempt's id; null for a process without a mark; `unsure` for an environment that was empty, as in the middle of an exec. */
+type Known = string | typeof UNSURE | null;
+const UNSURE = Symbol('unsure');
 
 /**
  * Tells cheaply, after each attempt, whether it left processes behind: one look at the list of pids, and a look into
@@ -47,9 +48,9 @@ export class SurvivorScan {
   }
 
   #look(pid: number, known: Known | undefined): Known {
-    if (known !== undefined && known !== 'empty') return known;
+    if (known !== undefined && known !== UNSURE) return known;
     const marks = readMarks(pid);
-    if (marks === 'empty') return known === 'empty' ? 'none' : 'empty';
-    return marks === 'none' ? 'none' : marks.attemptId;
+    if (marks === 'empty') return known === UNSURE ? null : UNSURE;
+    return marks === 'none' ? null : marks.attemptId;
   }
 }

@@ -6,6 +6,7 @@ import type { AgentCatalogue, ResolvedAgent } from './agent-catalogue.js';
 import { Attempt, type AttemptEnd, failure } from './attempt.js';
 import { agentEnvironment } from './environment.js';
 import { type Launcher, LaunchFault } from './launcher.js';
+import { writeResultFile } from './result-file.js';
 import { type Settlement, settle, untouched } from './retry-policy.js';
 import type { SettlementWriter } from './settlement-writer.js';
 import type { SurvivorScan } from './survivor-scan.js';
@@ -65,7 +66,9 @@ export class TaskRun {
       deps.events.started(claim.task, this.#attempt.pid);
     } catch (error) {
       ended =
-        error instanceof LaunchFault ? Promise.reject<AttemptEnd>(error) : Promise.resolve(refused(error));
+        error instanceof LaunchFault
+          ? Promise.reject<AttemptEnd>(error)
+          : Promise.resolve(refused(error, deps.clock.now()));
     }
     this.done = this.#carryOut(ended);
   }
@@ -156,7 +159,8 @@ export class TaskRun {
       return;
     }
     if (this.#cancelAsked && settlement.kind === 'release') settlement = asCancelled(settlement);
-    await this.#store(settlement, durationMs);
+    const file = this.#writeResult(ended);
+    await this.#store(settlement, durationMs, file);
   }
 
   #afterFault(error: unknown): Settlement {
@@ -166,11 +170,11 @@ export class TaskRun {
     }
     // A fault of our own: told as such, and the task does not come back to meet it again.
     this.#deps.log.error({ taskId: this.claim.task.id, error: messageOf(error) }, 'An attempt broke down');
-    const end = refused(error);
+    const end = refused(error, this.#deps.clock.now());
     return settle({ ...this.claim, retriesLeft: 0 }, end, this.#deps.clock.now(), this.#deps.random);
   }
 
-  async #store(settlement: Settlement, durationMs: number | null): Promise<void> {
+  async #store(settlement: Settlement, durationMs: number | null, file: Promise<void>): Promise<void> {
     const { writer, log, onSettling } = this.#deps;
     const { task, token } = this.claim;
     this.#phase = 'storing';
@@ -180,7 +184,9 @@ export class TaskRun {
     // In the same breath: the next claim shares the outcome's commit.
     onSettling();
     try {
-      if (await writing) {
+      const held = await writing;
+      await file;
+      if (held) {
         this.settlement = settlement;
         this.#tell(settlement, durationMs);
       } else {
@@ -195,6 +201,17 @@ export class TaskRun {
     const delayed = this.#phaseNow() === 'unstored';
     this.#phase = 'over';
     if (delayed) onSettling();
+  }
+
+  /** Never rejects: the store holds the outcome, this file is for people and scripts. */
+  async #writeResult(ended: Promise<AttemptEnd>): Promise<void> {
+    const { task } = this.claim;
+    try {
+      await writeResultFile(this.#deps.attemptFolder(task.id, task.attempt), this.claim, await ended);
+    } catch (error) {
+      if (error instanceof LaunchFault) return;
+      this.#deps.log.warn({ taskId: task.id, error: messageOf(error) }, 'result.json could not be written');
+    }
   }
 
   #phaseNow(): RunPhase {
@@ -212,13 +229,15 @@ export class TaskRun {
 }
 
 /** The end of an attempt that never began. */
-function refused(error: unknown): AttemptEnd {
+function refused(error: unknown, now: number): AttemptEnd {
   return {
     verb: null,
     verdict: failure(messageOf(error), 'bad_arguments'),
     exitCode: null,
     signal: null,
     outputBytes: 0,
+    stderrBytes: 0,
+    startedAt: now,
     durationMs: 0,
   };
 }

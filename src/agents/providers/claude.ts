@@ -124,14 +124,31 @@ class ClaudeParser implements OutputParser {
   }
 }
 
+interface Explanation {
+  error: string;
+  failureClass: FailureClass;
+}
+
 /** What a failed result means and what a person can do about it. */
-function explain(
-  result: ResultLine,
-  text: string | null,
-  resetsAt: number | undefined,
-): { error: string; failureClass: FailureClass } {
-  const said = text ?? firstError(result.errors) ?? String(result.subtype ?? 'no reason given');
-  const status = result.api_error_status;
+function explain(result: ResultLine, text: string | null, resetsAt: number | undefined): Explanation {
+  const subtype = typeof result.subtype === 'string' ? result.subtype : 'no reason given';
+  const said = text ?? firstError(result.errors) ?? subtype;
+  if (typeof result.api_error_status === 'number')
+    return explainStatus(result.api_error_status, said, resetsAt);
+  if (result.api_error === 'connection_failed') {
+    return {
+      error: `The API could not be reached: ${said}; check the network, the proxy variables and ANTHROPIC_BASE_URL`,
+      failureClass: 'connection',
+    };
+  }
+  if (subtype === 'error_max_turns')
+    return { error: `Stopped at its limit of turns: ${said}`, failureClass: 'run_limit' };
+  if (subtype === 'error_max_budget_usd')
+    return { error: `Stopped at its limit of spend: ${said}`, failureClass: 'run_limit' };
+  return { error: `The agent failed: ${said}`, failureClass: 'agent_error' };
+}
+
+function explainStatus(status: number, said: string, resetsAt: number | undefined): Explanation {
   if (status === 401 || status === 403) {
     return {
       error: `The API refused the key (${status}): ${said}; set ANTHROPIC_API_KEY or run \`claude\` once to log in`,
@@ -143,19 +160,8 @@ function explain(
     return { error: `Rate limited (429): ${said}${until}`, failureClass: 'rate_limit' };
   }
   if (status === 529) return { error: `The API is overloaded (529): ${said}`, failureClass: 'overloaded' };
-  if (typeof status === 'number' && status >= 500)
-    return { error: `The API failed (${status}): ${said}`, failureClass: 'overloaded' };
-  if (result.api_error === 'connection_failed') {
-    return {
-      error: `The API could not be reached: ${said}; check the network, the proxy variables and ANTHROPIC_BASE_URL`,
-      failureClass: 'connection',
-    };
-  }
-  if (result.subtype === 'error_max_turns')
-    return { error: `Stopped at its limit of turns: ${said}`, failureClass: 'run_limit' };
-  if (result.subtype === 'error_max_budget_usd')
-    return { error: `Stopped at its limit of spend: ${said}`, failureClass: 'run_limit' };
-  return { error: `The agent failed: ${said}`, failureClass: 'agent_error' };
+  if (status >= 500) return { error: `The API failed (${status}): ${said}`, failureClass: 'overloaded' };
+  return { error: `The API refused the request (${status}): ${said}`, failureClass: 'agent_error' };
 }
 
 /** Claude's command line says `error: unknown option '--x'` and the like, and exits. */
