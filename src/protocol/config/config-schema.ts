@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import { actionsSchema } from './action-schema.js';
+import { agentSchema, agentsSchema, mcpSchema, messagingSchema } from './agent-sections.js';
+import { budgetSchema, daemonSchema, gatesSchema, retentionSchema } from './daemon-sections.js';
+import { agentName } from './keys.js';
+import { rulesSchema } from './rule-schema.js';
+import { scheduleSchema } from './schedule-schema.js';
+import { watchSchema, webhookSchema } from './source-sections.js';
+
+/**
+ * The one schema of `daemon.json`. It takes every shape in use and yields the normal form, all defaults filled in.
+ * It judges each place for itself; what one place says about another is judged in `relations.ts`.
+ */
+export const configSchema = z
+  .strictObject({
+    $schema: z.string().optional().describe('Where editors find the JSON Schema of this file.'),
+    daemon: daemonSchema,
+    watch: watchSchema,
+    schedule: scheduleSchema,
+    actions: actionsSchema,
+    rules: rulesSchema,
+    webhook: webhookSchema,
+    default_agent: agentName.default('claude').describe('The agent of tasks that name none.'),
+    agents: agentsSchema,
+    budget: budgetSchema,
+    gates: gatesSchema,
+    retention: retentionSchema,
+    messaging: messagingSchema,
+    mcp: mcpSchema,
+  })
+  .transform((file) => {
+    const { $schema: _schema, ...config } = file;
+    const builtIn = config.default_agent === 'claude' && !Object.hasOwn(config.agents, 'claude');
+    if (!builtIn) return config;
+    return { ...config, agents: { claude: agentSchema.parse({ provider: 'claude' }), ...config.agents } };
+  });
+
+/** The configuration in normal form: one shape for each thing, every default filled in, keys named as in the file. */
+export type Config = z.output<typeof configSchema>;
+export type DaemonConfig = Config['daemon'];
+export type WatchConfig = Config['watch'];
+export type WatchedPath = WatchConfig['paths'][number];
+export type ScheduleConfig = Config['schedule'];
+export type JobConfig = ScheduleConfig['jobs'][number];
+export type JobAction = Config['actions'][string];
+export type RuleConfig = Config['rules'][number];
+export type RuleAction = RuleConfig['actions'][number];
+export type WebhookConfig = Config['webhook'];
+export type AgentConfig = Config['agents'][string];
+export type BudgetConfig = Config['budget'];
+export type MessagingConfig = Config['messaging'];

@@ -1,0 +1,190 @@
+import { BUILT_IN_ACTIONS, isBuiltInAction } from './action-schema.js';
+import { cronNeverFires, cronProblem } from './cron-expression.js';
+import type { Finding } from './document.js';
+import { nearest } from './explain-issues.js';
+import type { ConfigPath } from './problems.js';
+import { looksRandom, namesSecret } from './secrets.js';
+
+type Json = Record<string, unknown>;
+
+export interface Relations {
+  errors: Finding[];
+  warnings: Finding[];
+}
+
+/**
+ * What one place of the file says about another. Works on the file's own value, whatever it holds, so that these
+ * problems are told together with those of the schema.
+ */
+export function checkRelations(value: unknown): Relations {
+  const found: Relations = { errors: [], warnings: [] };
+  const root = object(value);
+  const jobs = list(object(root['schedule'])['jobs']).map(object);
+  const rules = list(root['rules']).map(object);
+  twice(
+    jobs.map((job) => job['id'] ?? job['name']),
+    (index) => ['schedule', 'jobs', index, 'id' in object(jobs[index]) ? 'id' : 'name'],
+    found,
+  );
+  twice(
+    rules.map((rule) => rule['id']),
+    (index) => ['rules', index, 'id'],
+    found,
+  );
+  twice(
+    list(object(root['webhook'])['endpoints']).map((one) => object(one)['path']),
+    (index) => ['webhook', 'endpoints', index, 'path'],
+    found,
+  );
+  checkJobs(jobs, object(root['actions']), found);
+  checkAgents(root, jobs, rules, found);
+  checkTriggers(root, rules, found);
+  checkSecretPlaces(value, [], found);
+  return found;
+}
+
+function object(value: unknown): Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {};
+}
+
+function list(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function twice(ids: unknown[], pathOf: (index: number) => ConfigPath, found: Relations): void {
+  const seen = new Set<unknown>();
+  for (const [index, id] of ids.entries()) {
+    if (typeof id === 'string' && seen.has(id)) {
+      found.errors.push({ path: pathOf(index), message: 'is used twice; every name must be unique' });
+    }
+    seen.add(id);
+  }
+}
+
+function checkJobs(jobs: Json[], actions: Json, found: Relations): void {
+  for (const [index, job] of jobs.entries()) {
+    const path = ['schedule', 'jobs', index];
+    const { action } = job;
+    if (
+      typeof action === 'string' &&
+      action !== '' &&
+      !isBuiltInAction(action) &&
+      !Object.hasOwn(actions, action)
+    ) {
+      const known = [...BUILT_IN_ACTIONS, ...Object.keys(actions)];
+      const near = nearest(action, known);
+      found.errors.push({
+        path: [...path, 'action'],
+        message: 'unknown action',
+        remedy:
+          near === undefined
+            ? `there is ${known.join(', ')}; add others to \`actions\``
+            : `did you mean "${near}"?`,
+      });
+    }
+    warnAboutCron(job['cron'], [...path, 'cron'], found);
+  }
+}
+
+function warnAboutCron(cron: unknown, path: ConfigPath, found: Relations): void {
+  if (typeof cron === 'string' && cronProblem(cron) === undefined && cronNeverFires(cron)) {
+    found.warnings.push({ path, message: 'never fires: no year has this date' });
+  }
+}
+
+function checkAgents(root: Json, jobs: Json[], rules: Json[], found: Relations): void {
+  const agents = object(root['agents']);
+  const name = typeof root['default_agent'] === 'string' ? root['default_agent'] : 'claude';
+  const known = Object.keys(agents);
+  if (name === 'claude' && !Object.hasOwn(agents, 'claude')) known.push('claude');
+  if (!known.includes(name)) {
+    found.errors.push({
+      path: ['default_agent'],
+      message: 'there is no such agent in `agents`',
+      ...suggest(name, known),
+    });
+    return;
+  }
+  // A name that is no agent's is a sub-agent of claude, where claude is the default.
+  const subAgents = (object(agents[name])['provider'] ?? 'claude') === 'claude';
+  const places: [ConfigPath, unknown][] = [
+    ...Object.entries(object(root['actions'])).map(([key, action]): [ConfigPath, unknown] => [
+      ['actions', key],
+      action,
+    ]),
+    ...jobs.map((job, index): [ConfigPath, unknown] => [
+      ['schedule', 'jobs', index, 'action'],
+      job['action'],
+    ]),
+    ...rules.flatMap((rule, index): [ConfigPath, unknown][] => [
+      [['rules', index, 'action'], rule['action']],
+      ...list(rule['actions']).map((one, at): [ConfigPath, unknown] => [
+        ['rules', index, 'actions', at],
+        one,
+      ]),
+    ]),
+  ];
+  for (const [path, action] of places) {
+    const { agent } = object(action);
+    if (typeof agent !== 'string' || agent === '' || known.includes(agent)) continue;
+    const near = suggest(agent, known);
+    const finding = { path: [...path, 'agent'], ...near };
+    if (!subAgents) found.errors.push({ ...finding, message: 'there is no such agent in `agents`' });
+    else if (near.close)
+      found.warnings.push({ ...finding, message: 'is no agent of `agents`, so a sub-agent of claude' });
+  }
+}
+
+function suggest(name: string, known: string[]): { remedy: string; close: boolean } {
+  const near = nearest(name, known);
+  if (near !== undefined) return { remedy: `did you mean "${near}"?`, close: true };
+  return { remedy: known.length === 0 ? 'add it to `agents`' : `there is ${known.join(', ')}`, close: false };
+}
+
+function checkTriggers(root: Json, rules: Json[], found: Relations): void {
+  const watch = object(root['watch']);
+  const watching = watch['enabled'] !== false && list(watch['paths']).length > 0;
+  for (const [index, rule] of rules.entries()) {
+    const triggers: [ConfigPath, Json][] = [
+      [['rules', index, 'trigger'], object(rule['trigger'])],
+      ...list(rule['triggers']).map((one, at): [ConfigPath, Json] => [
+        ['rules', index, 'triggers', at],
+        object(one),
+      ]),
+    ];
+    for (const [path, trigger] of triggers) {
+      if (trigger['type'] === 'schedule') warnAboutCron(trigger['cron'], [...path, 'cron'], found);
+      if (trigger['type'] === 'file_change' && !watching && rule['enabled'] !== false) {
+        found.warnings.push({
+          path,
+          message: 'never fires: no files are watched',
+          remedy: 'name them in `watch.paths`',
+        });
+      }
+    }
+  }
+}
+
+const REMEDY = 'the file holds names of environment variables, never their values';
+
+/** Random values where the names of secrets belong, and values of variables that are made to hold secrets. */
+function checkSecretPlaces(value: unknown, path: ConfigPath, found: Relations): void {
+  if (typeof value === 'string') {
+    const key = path.at(-1);
+    if (typeof key !== 'string') return;
+    const held = path.at(-2) === 'env' ? isSecretValue(key, value) : key.endsWith('_env') && isNoName(value);
+    if (held) found.errors.push({ path, secret: true, message: 'seems to hold a secret', remedy: REMEDY });
+  } else if (typeof value === 'object' && value !== null) {
+    const entries = Array.isArray(value) ? value.entries() : Object.entries(value);
+    for (const [key, child] of entries) checkSecretPlaces(child, [...path, key], found);
+  }
+}
+
+function isSecretValue(name: string, value: string): boolean {
+  if (value.includes('${')) return false;
+  return looksRandom(value) || (namesSecret(name) && value.length >= 8);
+}
+
+function isNoName(value: string): boolean {
+  return looksRandom(value) && !/^[A-Z_][A-Z0-9_]*$/.test(value);
+}
