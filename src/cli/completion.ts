@@ -22,7 +22,10 @@ interface Place {
 }
 
 function placeOf(words: readonly string[], command: CommandNode): Place {
-  const members = command.commands.map((member) => ({ word: member.name(), meaning: member.summary() || member.description() }));
+  const members = command.commands.map((member) => ({
+    word: member.name(),
+    meaning: member.summary() || member.description(),
+  }));
   const options = command.options.flatMap((option) =>
     option.long == null ? [] : [{ word: option.long, meaning: option.description }],
   );
@@ -42,7 +45,8 @@ function quoted(text: string): string {
 
 function wordsFunction(name: string): string {
   const cases = places().map(
-    ({ words, candidates }) => `    ${quoted(words.join(' '))}) echo ${quoted(candidates.map(({ word }) => word).join(' '))} ;;`,
+    ({ words, candidates }) =>
+      `    ${quoted(words.join(' '))}) echo ${quoted(candidates.map(({ word }) => word).join(' '))} ;;`,
   );
   return `${name}() {\n  case "$1" in\n${cases.join('\n')}\n  esac\n}\n`;
 }

@@ -11,7 +11,7 @@ export interface Context {
   output: Output;
   clock: Clock;
   /** Registers work for Ctrl-C or SIGTERM. */
-  onInterrupt(cleanup: Cleanup): void;
+  onInterrupt: (cleanup: Cleanup) => void;
 }
 
 /** What a file of `commands/` exports. */

@@ -1,5 +1,5 @@
-import { Argument, Command, Option, type CommandNode } from './commander.js';
 import type { CliOptions } from './cli-options.js';
+import { Argument, Command, type CommandNode, Option } from './commander.js';
 import type { AddLeaf, Branch, Invoke, Leaf } from './tree/leaf.js';
 
 /** The examples of a command, for its help and for the reference. */
@@ -10,7 +10,9 @@ const EVERYWHERE = 'Options of every command:';
 function addGlobalOptions(command: CommandNode): CommandNode {
   return command
     .addOption(
-      new Option('--project <dir>', 'work on this project, not on the nearest one upwards').helpGroup(EVERYWHERE),
+      new Option('--project <dir>', 'work on this project, not on the nearest one upwards').helpGroup(
+        EVERYWHERE,
+      ),
     )
     .addOption(new Option('--json', 'print one JSON document (streams: JSON lines)').helpGroup(EVERYWHERE))
     .addOption(new Option('--no-color', 'print without colours').helpGroup(EVERYWHERE))

@@ -1,4 +1,4 @@
-import { Option, type CommandNode, type CommandOption } from './commander.js';
+import { type CommandNode, type CommandOption, Option } from './commander.js';
 import { buildProgram, examplesOf } from './program.js';
 import { ALL_BRANCHES } from './tree/all-branches.js';
 import { ownOptions, walkProgram } from './walk-program.js';

@@ -1,6 +1,6 @@
-import { CommanderError } from './commander.js';
 import { systemClock } from '../platform/clock.js';
 import type { CliOptions } from './cli-options.js';
+import { CommanderError } from './commander.js';
 import type { CommandModule } from './context.js';
 import { reportFailure } from './failure.js';
 import { type Interrupts, watchInterrupts } from './interrupts.js';

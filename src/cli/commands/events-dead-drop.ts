@@ -1,11 +1,11 @@
+import { callDaemon } from '../call-daemon.js';
 import type { Context } from '../context.js';
 import { idArgument } from '../stdin.js';
-import { withClient } from '../with-client.js';
 
 export async function run(context: Context): Promise<number | undefined> {
   const { output } = context;
   const id = idArgument(context.args);
-  const answer = await withClient(context, (client) => client.call('event.dead.drop', { id }));
+  const answer = await callDaemon(context, 'event.dead.drop', { id });
   if (output.json) output.document(answer);
   else output.line(answer.dropped ? `${id} dropped` : `${id} was not there any more`);
   return 0;

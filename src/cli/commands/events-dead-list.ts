@@ -1,12 +1,12 @@
+import { callDaemon } from '../call-daemon.js';
 import type { Context } from '../context.js';
 import { formatRelative } from '../output/format.js';
 import { tableLines } from '../output/table.js';
 import { visibleLine } from '../output/text.js';
-import { withClient } from '../with-client.js';
 
 export async function run(context: Context): Promise<number | undefined> {
   const { output, clock } = context;
-  const letters = await withClient(context, (client) => client.call('event.dead.list', {}));
+  const letters = await callDaemon(context, 'event.dead.list', {});
   if (output.json) {
     output.document(letters);
     return 0;

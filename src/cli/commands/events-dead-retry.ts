@@ -1,12 +1,12 @@
 import { AiwgdError } from '../../protocol/errors.js';
+import { callDaemon } from '../call-daemon.js';
 import type { Context } from '../context.js';
 import { idArgument } from '../stdin.js';
-import { withClient } from '../with-client.js';
 
 export async function run(context: Context): Promise<number | undefined> {
   const { output } = context;
   const id = idArgument(context.args);
-  const answer = await withClient(context, (client) => client.call('event.dead.retry', { id }));
+  const answer = await callDaemon(context, 'event.dead.retry', { id });
   if (output.json) output.document(answer);
   else if (answer.delivered) output.line(`${id} delivered`);
   if (answer.delivered) return 0;

@@ -1,8 +1,8 @@
 import { AiwgdError } from '../../protocol/errors.js';
 import { isTopic } from '../../protocol/topic.js';
+import { callDaemon } from '../call-daemon.js';
 import type { Context } from '../context.js';
 import { readStdin } from '../stdin.js';
-import { withClient } from '../with-client.js';
 
 function parsePayload(text: string): Record<string, unknown> {
   let payload: unknown;
@@ -27,13 +27,11 @@ export async function run(context: Context): Promise<number | undefined> {
     );
   }
   const payload = text === undefined ? {} : parsePayload(text === '-' ? readStdin() : text);
-  const answer = await withClient(context, (client) =>
-    client.call('event.emit', {
-      topic,
-      payload,
-      ...(options.cause === undefined ? {} : { cause: options.cause }),
-    }),
-  );
+  const answer = await callDaemon(context, 'event.emit', {
+    topic,
+    payload,
+    ...(options.cause === undefined ? {} : { cause: options.cause }),
+  });
   if (output.json) output.document(answer);
   else output.line(answer.eventId);
   return 0;

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import { AiwgdError } from '../../protocol/errors.js';
 import { parseMoment } from '../arguments.js';
+import type { CliOptions } from '../cli-options.js';
 import type { Context } from '../context.js';
 import { followLog } from '../logs/follow-log.js';
 import { levelNumber, parseLogLine, renderLogLine } from '../logs/log-line.js';
@@ -9,9 +10,16 @@ import { requireProject } from '../project.js';
 
 const DEFAULT_LINES = 50;
 
-export async function run({ options, output, clock }: Context): Promise<number | undefined> {
-  const paths = requireProject(options);
-  const since = options.since === undefined ? undefined : parseMoment(options.since, clock.now());
+interface LineFilter {
+  accepts: (line: string) => boolean;
+  isTooOld: (line: string) => boolean;
+  /** Milliseconds since 1970. */
+  since: number | undefined;
+}
+
+/** What `--level` and `--since` let through; a line that is not the daemon's always passes. */
+function lineFilter(options: CliOptions, now: number): LineFilter {
+  const since = options.since === undefined ? undefined : parseMoment(options.since, now);
   if (options.since !== undefined && since === undefined) {
     throw new AiwgdError(
       'USAGE',
@@ -23,6 +31,12 @@ export async function run({ options, output, clock }: Context): Promise<number |
     least === undefined || (parseLogLine(line)?.level ?? Number.POSITIVE_INFINITY) >= least;
   const isTooOld = (line: string): boolean =>
     since !== undefined && (parseLogLine(line)?.time ?? Number.POSITIVE_INFINITY) < since;
+  return { accepts, isTooOld, since };
+}
+
+export async function run({ options, output, clock }: Context): Promise<number | undefined> {
+  const paths = requireProject(options);
+  const { accepts, isTooOld, since } = lineFilter(options, clock.now());
   const show = (line: string): string => `${output.json ? line : renderLogLine(line, output.paint)}\n`;
 
   // With a time but no number, everything since then is wanted.

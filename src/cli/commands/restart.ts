@@ -6,12 +6,7 @@ import { stopDaemon } from '../lifecycle/stop-daemon.js';
 import { askToStop, configuredGraceMs, waitingReporter } from '../lifecycle/stop-request.js';
 import { projectToBe } from '../project.js';
 
-export async function run({
-  options,
-  output,
-  clock,
-  onInterrupt,
-}: Context): Promise<number | undefined> {
+export async function run({ options, output, clock, onInterrupt }: Context): Promise<number | undefined> {
   const paths = projectToBe(options);
   const daemon = findRunningDaemon(paths);
   if (daemon !== undefined) {

@@ -5,11 +5,11 @@ import { projectToBe } from '../project.js';
 
 /** The daemon's own entry for the foreground, as far as the command line knows it. */
 interface ForegroundDaemon {
-  runDaemon(options: {
+  runDaemon: (options: {
     project: string;
     configFile: string | undefined;
     foreground: true;
-  }): Promise<number>;
+  }) => Promise<number>;
 }
 
 async function runInForeground(project: string, configFile: string | undefined): Promise<number> {
@@ -19,12 +19,7 @@ async function runInForeground(project: string, configFile: string | undefined):
   return runDaemon({ project, configFile, foreground: true });
 }
 
-export async function run({
-  options,
-  output,
-  clock,
-  onInterrupt,
-}: Context): Promise<number | undefined> {
+export async function run({ options, output, clock, onInterrupt }: Context): Promise<number | undefined> {
   const paths = projectToBe(options);
   const configFile = options.config === undefined ? undefined : resolve(options.config);
   if (options.foreground) return runInForeground(paths.root, configFile);

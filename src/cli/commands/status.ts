@@ -1,29 +1,22 @@
-import { connect } from '../../ipc/client.js';
 import { findRunningDaemon } from '../../ipc/running-daemon.js';
 import { type Clock, sleep } from '../../platform/clock.js';
 import { AiwgdError } from '../../protocol/errors.js';
 import type { ProjectPaths } from '../../protocol/project-paths.js';
 import type { DaemonStatus } from '../../protocol/status.js';
+import { askDaemon } from '../call-daemon.js';
 import type { Context } from '../context.js';
 import { failureDocument } from '../failure.js';
 import { requireProject } from '../project.js';
-import { withDeadline } from '../with-deadline.js';
 import { statusLines } from '../views/status-lines.js';
+import { withDeadline } from '../with-deadline.js';
 
 const ANSWER_LIMIT_MS = 5_000;
 const REDRAW_MS = 1_000;
 const NOT_RUNNING_EXIT = 3;
 const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 
-async function askStatus(paths: ProjectPaths, clock: Clock): Promise<DaemonStatus> {
-  return withDeadline(clock, ANSWER_LIMIT_MS, async (signal) => {
-    const client = await connect({ project: paths.root, signal });
-    try {
-      return await client.call('daemon.status', {}, { signal });
-    } finally {
-      client.close();
-    }
-  });
+function askStatus(paths: ProjectPaths, clock: Clock): Promise<DaemonStatus> {
+  return withDeadline(clock, ANSWER_LIMIT_MS, (signal) => askDaemon(paths, 'daemon.status', {}, signal));
 }
 
 /** Prints the state once and returns the exit code that goes with it. */

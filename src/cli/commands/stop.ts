@@ -1,7 +1,7 @@
 import { findRunningDaemon } from '../../ipc/running-daemon.js';
 import type { Context } from '../context.js';
-import { askToStop, configuredGraceMs, waitingReporter } from '../lifecycle/stop-request.js';
 import { stopDaemon } from '../lifecycle/stop-daemon.js';
+import { askToStop, configuredGraceMs, waitingReporter } from '../lifecycle/stop-request.js';
 import { requireProject } from '../project.js';
 
 export async function run(context: Context): Promise<number | undefined> {

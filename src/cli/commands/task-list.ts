@@ -1,7 +1,7 @@
 import type { TaskFilter } from '../../protocol/method-types.js';
+import { callDaemon } from '../call-daemon.js';
 import type { Context } from '../context.js';
 import { taskTable } from '../views/task-views.js';
-import { withClient } from '../with-client.js';
 
 const DEFAULT_LIMIT = 20;
 
@@ -14,15 +14,18 @@ export async function run(context: Context): Promise<number | undefined> {
     ...(cursor === undefined ? {} : { cursor }),
   };
   if (output.json) {
-    const answer = await withClient(context, (client) =>
-      client.call('task.list', limit === undefined ? filter : { ...filter, limit }),
+    const answer = await callDaemon(
+      context,
+      'task.list',
+      limit === undefined ? filter : { ...filter, limit },
     );
     output.document(answer);
     return 0;
   }
-  const { tasks, nextCursor } = await withClient(context, (client) =>
-    client.call('task.page', { ...filter, limit: limit ?? DEFAULT_LIMIT }),
-  );
+  const { tasks, nextCursor } = await callDaemon(context, 'task.page', {
+    ...filter,
+    limit: limit ?? DEFAULT_LIMIT,
+  });
   if (tasks.length === 0) {
     output.line('No tasks');
     return 0;

@@ -1,10 +1,10 @@
 import type { Client } from '../../ipc/client.js';
 import type { OutputStream } from '../../protocol/method-types.js';
 import type { Context } from '../context.js';
+import { whileDaemonLives } from '../following/away-watch.js';
 import { visibleText } from '../output/text.js';
 import { requireProject } from '../project.js';
 import { idArgument } from '../stdin.js';
-import { whileDaemonLives } from '../tasks/away-watch.js';
 import { withClient } from '../with-client.js';
 
 const PULL_BYTES = 262_144;

@@ -1,12 +1,12 @@
 import { TASK_STATES } from '../../protocol/task.js';
+import { callDaemon } from '../call-daemon.js';
 import type { Context } from '../context.js';
-import { withClient } from '../with-client.js';
 
 const LABEL_WIDTH = 11;
 
 export async function run(context: Context): Promise<number | undefined> {
   const { output } = context;
-  const counts = await withClient(context, (client) => client.call('task.stats', {}));
+  const counts = await callDaemon(context, 'task.stats', {});
   if (output.json) {
     output.document(counts);
     return 0;

@@ -1,10 +1,9 @@
 import { resolve } from 'node:path';
 import type { SubmitParams } from '../../protocol/method-types.js';
+import { callDaemon } from '../call-daemon.js';
 import type { CliOptions } from '../cli-options.js';
 import type { Context } from '../context.js';
 import { readStdin } from '../stdin.js';
-import { awaitTask } from '../tasks/await-task.js';
-import { withClient } from '../with-client.js';
 
 function submission(args: readonly string[], options: CliOptions): SubmitParams {
   const { agent, priority, timeout, key, delay, retries, cwd } = options;
@@ -23,20 +22,15 @@ function submission(args: readonly string[], options: CliOptions): SubmitParams 
 
 export async function run(context: Context): Promise<number | undefined> {
   const { args, options, output } = context;
-  const params = submission(args, options);
-  return withClient(
-    context,
-    async (client) => {
-      const answer = await client.call('task.submit', params);
-      if (options.wait) {
-        // Stdout belongs to the agent.
-        if (!output.json) output.problem(`aiwgd: ${answer.taskId} ${answer.deduped ? 'is there already' : 'queued'}`);
-        return awaitTask(client, answer.taskId, context);
-      }
-      if (output.json) output.document(answer);
-      else output.line(answer.taskId);
-      return 0;
-    },
-    { reconnect: options.wait === true },
-  );
+  const answer = await callDaemon(context, 'task.submit', submission(args, options));
+  if (options.wait) {
+    const { awaitTask } = await import('../following/await-task.js');
+    // Stdout belongs to the agent.
+    if (!output.json)
+      output.problem(`aiwgd: ${answer.taskId} ${answer.deduped ? 'is there already' : 'queued'}`);
+    return awaitTask(answer.taskId, context);
+  }
+  if (output.json) output.document(answer);
+  else output.line(answer.taskId);
+  return 0;
 }

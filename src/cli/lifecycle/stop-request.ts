@@ -12,17 +12,10 @@ export async function askToStop(
   clock: Clock,
   params: { graceMs?: number; keepAgents?: boolean },
 ): Promise<boolean> {
-  const { connect } = await import('../../ipc/client.js');
+  const { askDaemon } = await import('../call-daemon.js');
   try {
-    return await withDeadline(clock, REQUEST_LIMIT_MS, async (signal) => {
-      const client = await connect({ project: paths.root, signal });
-      try {
-        await client.call('daemon.stop', params, { signal });
-        return true;
-      } finally {
-        client.close();
-      }
-    });
+    await withDeadline(clock, REQUEST_LIMIT_MS, (signal) => askDaemon(paths, 'daemon.stop', params, signal));
+    return true;
   } catch {
     // Deaf or half dead: the caller sends SIGTERM, which says the same.
     return false;
@@ -45,16 +38,11 @@ export async function configuredGraceMs(paths: ProjectPaths): Promise<number> {
 export function waitingReporter(output: Output, paths: ProjectPaths, clock: Clock): () => void {
   let busy = false;
   const report = async (): Promise<void> => {
-    const { connect } = await import('../../ipc/client.js');
-    await withDeadline(clock, REQUEST_LIMIT_MS, async (signal) => {
-      const client = await connect({ project: paths.root, signal });
-      try {
-        const { running } = await client.call('task.stats', {}, { signal });
-        if (running > 0) output.problem(`waiting for ${running} agent${running === 1 ? '' : 's'} …`);
-      } finally {
-        client.close();
-      }
-    });
+    const { askDaemon } = await import('../call-daemon.js');
+    const { running } = await withDeadline(clock, REQUEST_LIMIT_MS, (signal) =>
+      askDaemon(paths, 'task.stats', {}, signal),
+    );
+    if (running > 0) output.problem(`waiting for ${running} agent${running === 1 ? '' : 's'} …`);
   };
   return () => {
     if (busy || !output.terminal) return;

@@ -14,7 +14,11 @@ export function* linesBackward(file: number, size: number): Generator<string> {
     const block = readExactly(file, Math.max(0, end - BLOCK_BYTES), Math.min(BLOCK_BYTES, end));
     end -= Math.min(BLOCK_BYTES, end);
     let tail = block.length;
-    for (let at = block.lastIndexOf(NEWLINE); at >= 0; at = at === 0 ? -1 : block.lastIndexOf(NEWLINE, at - 1)) {
+    for (
+      let at = block.lastIndexOf(NEWLINE);
+      at >= 0;
+      at = at === 0 ? -1 : block.lastIndexOf(NEWLINE, at - 1)
+    ) {
       if (pieces !== undefined) {
         pieces.push(block.subarray(at + 1, tail));
         yield join(pieces);

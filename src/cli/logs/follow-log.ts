@@ -64,27 +64,49 @@ export async function* followLog(
   clock: Clock,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
-  // Newest last; all but the last are rotated files that get no more lines.
-  let readers = point === undefined ? [] : [new ForwardReader(point)];
+  const readers = new Readers(path, point);
   try {
     while (!signal.aborted) {
-      const newest = readers.at(-1);
-      const current = currentId(path);
-      if (current !== undefined && current !== newest?.id) {
-        const newer = [...openLogs(path, newest?.id)].toReversed();
-        readers.push(...newer.map(({ file, id }) => new ForwardReader({ file, id, offset: 0 })));
-      }
-      // The newest is looked at after its successors were found: what came into it before the rotation is there.
-      for (const reader of readers) yield* reader.newLines();
-      for (const reader of readers.slice(0, -1)) {
-        yield* reader.unfinishedLine();
-        reader.close();
-      }
-      readers = readers.slice(-1);
-      const now = currentId(path);
-      if (now === undefined || now === readers.at(-1)?.id) await sleep(clock, POLL_MS, signal);
+      yield* readers.newLines();
+      if (!readers.isBehind()) await sleep(clock, POLL_MS, signal);
     }
   } finally {
-    for (const reader of readers) reader.close();
+    readers.close();
+  }
+}
+
+/** The current file of a log, and those that were rotated away before they were read to their end. */
+class Readers {
+  readonly #path: string;
+  /** Newest last; all but the last are rotated files that get no more lines. */
+  #readers: ForwardReader[];
+
+  constructor(path: string, point: FollowPoint | undefined) {
+    this.#path = path;
+    this.#readers = point === undefined ? [] : [new ForwardReader(point)];
+  }
+
+  *newLines(): Generator<string> {
+    if (this.isBehind()) {
+      const newer = [...openLogs(this.#path, this.#readers.at(-1)?.id)].toReversed();
+      this.#readers.push(...newer.map(({ file, id }) => new ForwardReader({ file, id, offset: 0 })));
+    }
+    // The newest is read after its successors were found: what came into it before the rotation is there.
+    for (const reader of this.#readers) yield* reader.newLines();
+    for (const reader of this.#readers.slice(0, -1)) {
+      yield* reader.unfinishedLine();
+      reader.close();
+    }
+    this.#readers = this.#readers.slice(-1);
+  }
+
+  /** Whether the log goes on in another file than the newest that is read. */
+  isBehind(): boolean {
+    const current = currentId(this.#path);
+    return current !== undefined && current !== this.#readers.at(-1)?.id;
+  }
+
+  close(): void {
+    for (const reader of this.#readers) reader.close();
   }
 }

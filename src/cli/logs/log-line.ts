@@ -4,7 +4,14 @@ import { visibleLine, visibleText } from '../output/text.js';
 
 const LEVELS: Record<string, number> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, fatal: 60 };
 const NAMES = new Map(Object.entries(LEVELS).map(([name, level]) => [level, name.toUpperCase()]));
-const COLORS = { TRACE: 'dim', DEBUG: 'dim', INFO: 'green', WARN: 'yellow', ERROR: 'red', FATAL: 'red' } as const;
+const COLORS = {
+  TRACE: 'dim',
+  DEBUG: 'dim',
+  INFO: 'green',
+  WARN: 'yellow',
+  ERROR: 'red',
+  FATAL: 'red',
+} as const;
 /** Fields that say the same on every line. */
 const CONSTANT_FIELDS = new Set(['level', 'time', 'msg', 'pid', 'hostname', 'v']);
 
@@ -42,7 +49,8 @@ export function parseLogLine(line: string): LogLine | undefined {
 }
 
 function fieldText(value: unknown): string {
-  if (typeof value === 'string') return /^[^\s"=]+$/.test(value) ? visibleLine(value) : visibleLine(JSON.stringify(value));
+  if (typeof value === 'string')
+    return /^[^\s"=]+$/.test(value) ? visibleLine(value) : visibleLine(JSON.stringify(value));
   return visibleLine(JSON.stringify(value) ?? '');
 }
 

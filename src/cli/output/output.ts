@@ -9,20 +9,20 @@ export interface Output {
   readonly terminal: boolean;
   readonly paint: Paint;
   /** Width of the terminal; infinite where stdout is a pipe or a file, whose lines are never cut. */
-  columns(): number;
+  readonly columns: () => number;
   /** One line on stdout. */
-  line(text?: string): void;
-  write(text: string): void;
+  readonly line: (text?: string) => void;
+  readonly write: (text: string) => void;
   /** As `write`, and waits until a slow reader has taken what was written before. */
-  stream(text: string): Promise<void>;
+  readonly stream: (text: string) => Promise<void>;
   /** One JSON document on stdout: on one line for programs, indented on a terminal. */
-  document(value: unknown): void;
+  readonly document: (value: unknown) => void;
   /** One JSON document on a line of its own, for streams. */
-  jsonLine(value: unknown): void;
+  readonly jsonLine: (value: unknown) => void;
   /** One line on stderr. */
-  problem(text: string): void;
+  readonly problem: (text: string) => void;
   /** A piece of text on stderr, as it is. */
-  writeProblem(text: string): void;
+  readonly writeProblem: (text: string) => void;
 }
 
 let guarded = false;
@@ -41,7 +41,7 @@ function guardAgainstClosedPipes(): void {
 export function openOutput(options: { json?: boolean; color?: boolean }): Output {
   guardAgainstClosedPipes();
   const { stdout, stderr } = process;
-  const terminal = stdout.isTTY === true;
+  const terminal = stdout.isTTY;
   return {
     json: options.json === true,
     terminal,

@@ -1,6 +1,7 @@
 /** Characters that a terminal acts upon instead of showing them, but for tab and newline. */
-// oxlint-disable-next-line no-control-regex -- finding control characters is the purpose
-const ACTING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
+const ACTING =
+  // oxlint-disable-next-line no-control-regex -- finding control characters is the purpose
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
 
 function pictureOf(character: string): string {
   const code = character.codePointAt(0) ?? 0;

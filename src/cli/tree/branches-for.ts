@@ -29,7 +29,8 @@ export const BRANCH_OF: Readonly<Record<string, keyof typeof LOADERS>> = {
  * a mistyped command finds the nearest of all. Loading one instead of all is a tenth of the time of a short command.
  */
 export async function branchesFor(firstWord: string | undefined): Promise<readonly Branch[]> {
-  const name = firstWord !== undefined && Object.hasOwn(BRANCH_OF, firstWord) ? BRANCH_OF[firstWord] : undefined;
+  const name =
+    firstWord !== undefined && Object.hasOwn(BRANCH_OF, firstWord) ? BRANCH_OF[firstWord] : undefined;
   if (name !== undefined) return [(await LOADERS[name]()).branch];
   return (await import('./all-branches.js')).ALL_BRANCHES;
 }

@@ -1,5 +1,5 @@
-import { Option, type CommandNode } from '../commander.js';
 import { secondsArgument, wholeNumber } from '../arguments.js';
+import { type CommandNode, Option } from '../commander.js';
 import type { AddLeaf, Branch } from './leaf.js';
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
@@ -22,10 +22,7 @@ function addLifecycle(program: CommandNode, add: AddLeaf): void {
     summary: 'Start the daemon of this project',
     details:
       'Returns when the daemon answers, or says why it does not. A folder without .aiwg/ becomes a project, with a default configuration.',
-    options: [
-      new Option('--foreground', 'stay in the foreground, for systemd and containers'),
-      configOption,
-    ],
+    options: [new Option('--foreground', 'stay in the foreground, for systemd and containers'), configOption],
     examples: [
       ['aiwgd start', 'in the background'],
       ['aiwgd start --foreground', 'as a service or as pid 1 of a container'],

@@ -1,5 +1,5 @@
-import { Option } from '../commander.js';
 import { wholeNumber } from '../arguments.js';
+import { Option } from '../commander.js';
 import type { Branch } from './leaf.js';
 
 const letterArgument = ['<id>', 'id of the dead letter, or - for stdin'] as const;

@@ -1,5 +1,5 @@
-import { type CommandNode, type CommandOption } from '../commander.js';
 import type { CliOptions } from '../cli-options.js';
+import { type CommandNode, type CommandOption } from '../commander.js';
 import type { CommandModule } from '../context.js';
 
 /** Called for the command that was parsed; the module is only loaded when this asks for it. */

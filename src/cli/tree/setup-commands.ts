@@ -33,7 +33,8 @@ export const branch: Branch = (program, add, addGroup) => {
   add(program, {
     name: 'demo',
     summary: 'See it at work: three tasks, a crash, and nothing lost',
-    details: 'Runs in a scratch project of its own with a small agent that comes with it. Needs no account and no network.',
+    details:
+      'Runs in a scratch project of its own with a small agent that comes with it. Needs no account and no network.',
     options: [new Option('--keep', 'keep the scratch project')],
     examples: [['aiwgd demo', '']],
     load: () => import('../commands/demo.js'),

@@ -1,6 +1,6 @@
-import { Option, type CommandNode } from '../commander.js';
 import { TASK_STATES } from '../../protocol/task.js';
 import { durationArgument, positiveTime, wholeNumber } from '../arguments.js';
+import { type CommandNode, Option } from '../commander.js';
 import type { AddLeaf, Branch } from './leaf.js';
 
 const idArgument = ['<id>', 'id of the task, such as task-0001, or - for stdin'] as const;
@@ -94,7 +94,8 @@ function addSteering(task: CommandNode, add: AddLeaf): void {
   add(task, {
     name: 'wait',
     summary: 'Stream the output of a task and exit by its outcome',
-    details: 'Exits 0 when the task is completed, 1 when it ends in any other way. Survives a restart of the daemon.',
+    details:
+      'Exits 0 when the task is completed, 1 when it ends in any other way. Survives a restart of the daemon.',
     args: [idArgument],
     examples: [['aiwgd task wait task-0001 && npm publish', '']],
     load: () => import('../commands/task-wait.js'),

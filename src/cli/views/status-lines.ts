@@ -14,7 +14,9 @@ function plural(count: number, one: string): string {
 
 /** A part of a subsystem's report in words: `paths 3`, `polling`, `slack connected`. */
 function describe(name: string, value: unknown): string {
-  const label = name.replaceAll('_', ' ').replace(/([a-z])([A-Z])/g, (_all, a: string, b: string) => `${a} ${b.toLowerCase()}`);
+  const label = name
+    .replaceAll('_', ' ')
+    .replace(/([a-z])([A-Z])/g, (_all, a: string, b: string) => `${a} ${b.toLowerCase()}`);
   if (value === true) return label;
   if (Array.isArray(value)) {
     const texts = value.every((item) => typeof item === 'string');
@@ -33,10 +35,13 @@ function summary(report: Record<string, unknown>): string {
   return visibleLine(parts.length === 0 ? 'on' : parts.join(', '));
 }
 
+function row(label: string, text: string): string {
+  return `${label.padEnd(LABEL_WIDTH)}${text}`;
+}
+
 /** The human view of `daemon.status`. */
 export function statusLines(status: DaemonStatus, paint: Paint): string[] {
   const { ipc, supervisor, automation, file_watcher, scheduler, messaging } = status.subsystems;
-  const row = (label: string, text: string): string => `${label.padEnd(LABEL_WIDTH)}${text}`;
   const counts = TASK_STATES.filter((state) => status.task_stats[state] > 0).map(
     (state) => `${status.task_stats[state]} ${state}`,
   );

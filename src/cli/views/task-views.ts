@@ -88,6 +88,12 @@ export function taskDetails(task: Task, now: number, paint: Paint): string[] {
       .map(([label, value]) => `${label.padEnd(LABEL_WIDTH)}${visibleLine(String(value))}`),
     ...texts
       .filter(([, text]) => text !== null && text !== '')
-      .flatMap(([label, text]) => ['', paint('bold', label), ...visibleText(text ?? '').trimEnd().split('\n')]),
+      .flatMap(([label, text]) => [
+        '',
+        paint('bold', label),
+        ...visibleText(text ?? '')
+          .trimEnd()
+          .split('\n'),
+      ]),
   ];
 }

@@ -14,7 +14,11 @@ const report = (value) => writeSync(3, `${JSON.stringify(value)}\n`);
 function identity() {
   const stat = readFileSync('/proc/self/stat', 'latin1');
   const startTime = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  return { pid: process.pid, startTime, bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim() };
+  return {
+    pid: process.pid,
+    startTime,
+    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+  };
 }
 
 if (mode === 'die') {
@@ -36,7 +40,9 @@ else {
     writeSync(openSync(lock, 'wx'), JSON.stringify(identity()));
   } catch {
     const { pid } = JSON.parse(readFileSync(lock, 'utf8'));
-    report({ error: { code: 'ALREADY_RUNNING', message: `Daemon is already running (PID: ${pid})`, data: { pid } } });
+    report({
+      error: { code: 'ALREADY_RUNNING', message: `Daemon is already running (PID: ${pid})`, data: { pid } },
+    });
     process.exit(1);
   }
   let signals = 0;
@@ -93,7 +99,9 @@ else {
           const { id, method, params } = JSON.parse(text.slice(0, end));
           text = text.slice(end + 1);
           const answer = answers[method];
-          const outcome = answer ? { result: answer(params) } : { error: { code: -32601, message: `no ${method}` } };
+          const outcome = answer
+            ? { result: answer(params) }
+            : { error: { code: -32601, message: `no ${method}` } };
           connection.write(`${JSON.stringify({ jsonrpc: '2.0', id, ...outcome })}\n`);
         }
       });

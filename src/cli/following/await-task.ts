@@ -5,6 +5,7 @@ import type { Context } from '../context.js';
 import type { Output } from '../output/output.js';
 import { visibleText } from '../output/text.js';
 import { requireProject } from '../project.js';
+import { withClient } from '../with-client.js';
 import { AgentOutput } from './agent-output.js';
 import { whileDaemonLives } from './away-watch.js';
 
@@ -17,11 +18,10 @@ function outcome(task: Task): string {
 async function printOutput(
   client: Client,
   taskId: string,
-  output: Output,
   signal: AbortSignal,
+  output: Output,
 ): Promise<Task> {
   const chunks = client.output(taskId, { signal });
-  const stderrIsTerminal = process.stderr.isTTY === true;
   let readable = new AgentOutput(output.paint, output.terminal);
   let attempt: number | undefined;
   for (;;) {
@@ -37,7 +37,7 @@ async function printOutput(
     }
     attempt = value.attempt;
     if (value.stream === 'stdout') await output.stream(readable.push(value.data));
-    else output.writeProblem(stderrIsTerminal ? visibleText(value.data) : value.data);
+    else output.writeProblem(process.stderr.isTTY ? visibleText(value.data) : value.data);
   }
 }
 
@@ -52,15 +52,19 @@ async function untilEnd(client: Client, taskId: string, signal: AbortSignal): Pr
 
 /**
  * Streams a task's output until it ends and returns the exit code: 0 for `completed`. With `--json` only the final task
- * is printed. A restart of the daemon is waited for, where `client` reconnects: the task is on disk.
+ * is printed. A restart of the daemon is waited for: the task is on disk.
  */
-export async function awaitTask(client: Client, taskId: string, context: Context): Promise<number> {
+export async function awaitTask(taskId: string, context: Context): Promise<number> {
   const { output, clock, options } = context;
   context.onInterrupt(() => {
     output.problem(`aiwgd: ${taskId} goes on. Come back to it with: aiwgd task wait ${taskId}`);
   });
-  const task = await whileDaemonLives(requireProject(options), clock, (signal) =>
-    output.json ? untilEnd(client, taskId, signal) : printOutput(client, taskId, output, signal),
+  const follow = output.json ? untilEnd : printOutput;
+  const task = await withClient(
+    context,
+    (client) =>
+      whileDaemonLives(requireProject(options), clock, (signal) => follow(client, taskId, signal, output)),
+    { reconnect: true },
   );
   if (output.json) output.document(task);
   if (task.state === 'completed') return 0;

@@ -106,7 +106,7 @@ export class AgentOutput {
     if (block['type'] !== 'tool_use') return '';
     const input = asObject(block['input']) ?? {};
     const telling = TELLING_FIELDS.map((field) => input[field]).find((value) => typeof value === 'string');
-    const text = telling === undefined ? '' : ` ${fitText(visibleLine(telling as string), TOOL_TEXT_WIDTH)}`;
+    const text = telling === undefined ? '' : ` ${fitText(visibleLine(telling), TOOL_TEXT_WIDTH)}`;
     return `${this.#paint('cyan', `> ${visibleLine(String(block['name']))}`)}${this.#paint('dim', text)}\n`;
   }
 
