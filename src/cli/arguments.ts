@@ -1,0 +1,56 @@
+import { InvalidArgumentError } from './commander.js';
+
+const UNIT_MS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `30s`, `5m`, `2h`, `1d`, `250ms`, or plain seconds, in milliseconds; undefined for anything else. */
+export function parseDurationMs(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text.trim());
+  if (match?.[1] === undefined) return undefined;
+  const ms = Math.round(Number(match[1]) * (UNIT_MS[match[2] ?? 's'] ?? 0));
+  return Number.isSafeInteger(ms) ? ms : undefined;
+}
+
+/** The moment that `--since` names: a length of time before `now`, or a date. In ms since 1970; undefined for neither. */
+export function parseMoment(text: string, now: number): number | undefined {
+  const ago = parseDurationMs(text);
+  if (ago !== undefined) return now - ago;
+  const time = Date.parse(text);
+  return /\d{4}-\d{2}/.test(text) && Number.isFinite(time) ? time : undefined;
+}
+
+export function durationArgument(text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined) throw new InvalidArgumentError('Write 30s, 5m, 2h, 1d or a number of seconds.');
+  return ms;
+}
+
+/** A parser for whole numbers from `least` to `most`. */
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^[+-]?\d+$/.test(text) || value < least || value > most) {
+      throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+    }
+    return value;
+  };
+}
+
+/** A parser for numbers above 0 in a unit of `unitMs` milliseconds; the result is in milliseconds. */
+export function positiveTime(unitMs: number): (text: string) => number {
+  return (text) => {
+    const ms = Math.round(Number(text) * unitMs);
+    if (!/^\d+(\.\d+)?$/.test(text) || ms < 1 || !Number.isSafeInteger(ms)) {
+      throw new InvalidArgumentError('It must be a number above 0.');
+    }
+    return ms;
+  };
+}
+
+/** A parser for times of 0 or more, given in seconds; the result is in milliseconds. */
+export function secondsArgument(text: string): number {
+  const ms = Math.round(Number(text) * 1_000);
+  if (!/^\d+(\.\d+)?$/.test(text) || !Number.isSafeInteger(ms)) {
+    throw new InvalidArgumentError('It must be a number of seconds.');
+  }
+  return ms;
+}

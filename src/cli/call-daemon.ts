@@ -1,0 +1,32 @@
+import { dialSocket, Link } from '../ipc/link.js';
+import { socketAddress } from '../ipc/running-daemon.js';
+import type { MethodName, ParamsOf, ResultOf } from '../protocol/method-types.js';
+import type { Context } from './context.js';
+import { requireProject } from './project.js';
+
+/**
+ * Asks the daemon of the project in `root` one thing. It is the client's connection without the rest of the client,
+ * whose loading a command with a single question would pay for. DAEMON_NOT_RUNNING where there is none.
+ */
+export async function askDaemon<M extends MethodName>(
+  paths: Parameters<typeof socketAddress>[0],
+  method: M,
+  params: ParamsOf<M>,
+  signal?: AbortSignal,
+): Promise<ResultOf<M>> {
+  const link = new Link(await dialSocket(socketAddress(paths), paths.root, signal));
+  try {
+    return (await link.call(method, params, signal)) as ResultOf<M>;
+  } finally {
+    link.close();
+  }
+}
+
+/** Asks the daemon of the project that a command works on one thing. */
+export async function callDaemon<M extends MethodName>(
+  context: Context,
+  method: M,
+  params: ParamsOf<M>,
+): Promise<ResultOf<M>> {
+  return askDaemon(requireProject(context.options), method, params);
+}

@@ -1,0 +1,33 @@
+import type { TaskState } from '../protocol/task.js';
+
+/** Options of all commands, as parsed; each command has only its own and the first three. Times are in milliseconds. */
+export interface CliOptions {
+  project?: string;
+  json?: boolean;
+  /** False for `--no-color`. */
+  color?: boolean;
+  foreground?: boolean;
+  config?: string;
+  force?: boolean;
+  timeout?: number;
+  watch?: boolean;
+  lines?: number;
+  follow?: boolean;
+  level?: string;
+  since?: string;
+  agent?: string;
+  priority?: number;
+  key?: string;
+  delay?: number;
+  retries?: number;
+  cwd?: string;
+  wait?: boolean;
+  state?: TaskState;
+  limit?: number;
+  cursor?: string;
+  stderr?: boolean;
+  attempt?: number;
+  topic?: string;
+  cause?: string;
+  keep?: boolean;
+}

@@ -1,0 +1,34 @@
+import { resolve } from 'node:path';
+import type { Context } from '../context.js';
+import { startDaemon } from '../lifecycle/start-daemon.js';
+import { projectToBe } from '../project.js';
+
+/** The daemon's own entry for the foreground, as far as the command line knows it. */
+interface ForegroundDaemon {
+  runDaemon: (options: {
+    project: string;
+    configFile: string | undefined;
+    foreground: true;
+  }) => Promise<number>;
+}
+
+async function runInForeground(project: string, configFile: string | undefined): Promise<number> {
+  // The one place where the command line becomes the daemon. Loaded by address: nothing else here depends on it.
+  const address = new URL('../../daemon/run-daemon.js', import.meta.url).href;
+  const { runDaemon } = (await import(address)) as ForegroundDaemon;
+  return runDaemon({ project, configFile, foreground: true });
+}
+
+export async function run({ options, output, clock, onInterrupt }: Context): Promise<number | undefined> {
+  const paths = projectToBe(options);
+  const configFile = options.config === undefined ? undefined : resolve(options.config);
+  if (options.foreground) return runInForeground(paths.root, configFile);
+  const { pid, socket, warnings } = await startDaemon(paths, clock, {
+    configFile,
+    onSpawn: (child) => onInterrupt(() => void child.kill('SIGTERM')),
+  });
+  if (output.json) output.document({ pid, project: paths.root, socket, warnings });
+  else output.line(`Daemon started (PID: ${pid})`);
+  for (const warning of warnings) output.problem(`aiwgd: warning: ${warning}`);
+  return 0;
+}

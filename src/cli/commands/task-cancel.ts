@@ -1,0 +1,12 @@
+import { callDaemon } from '../call-daemon.js';
+import type { Context } from '../context.js';
+import { idArgument } from '../stdin.js';
+
+export async function run(context: Context): Promise<number | undefined> {
+  const { output } = context;
+  const taskId = idArgument(context.args);
+  const answer = await callDaemon(context, 'task.cancel', { taskId });
+  if (output.json) output.document(answer);
+  else output.line(answer.cancelled ? `${taskId} cancelled` : `${taskId} had already ended`);
+  return 0;
+}

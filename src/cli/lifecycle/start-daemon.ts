@@ -1,0 +1,161 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { findRunningDaemon } from '../../ipc/running-daemon.js';
+import type { Clock } from '../../platform/clock.js';
+import { AiwgdError, ERROR_CATALOGUE } from '../../protocol/errors.js';
+import type { ProjectPaths } from '../../protocol/project-paths.js';
+import { START_REPORT_FD, type StartReport } from '../../protocol/start-report.js';
+
+/** Longest report that is read; a list of warnings or configuration errors fits many times over. */
+const MAX_REPORT_BYTES = 65_536;
+const START_LIMIT_MS = 60_000;
+/** How much of what a dying daemon wrote is shown. */
+const LAST_WORDS_BYTES = 2_048;
+
+export interface StartOptions {
+  configFile?: string | undefined;
+  /** The program to run; the daemon's own where not given. */
+  entry?: string;
+  /** How long the daemon may take, in milliseconds. */
+  limitMs?: number;
+  /** Told the process as soon as there is one, so that an interrupt can end it. */
+  onSpawn?: (child: ChildProcess) => void;
+}
+
+export interface StartedDaemon {
+  pid: number;
+  socket: string;
+  warnings: string[];
+}
+
+export function alreadyRunning(pid: number): AiwgdError {
+  return new AiwgdError('ALREADY_RUNNING', `Daemon is already running (PID: ${pid})`, { data: { pid } });
+}
+
+/**
+ * Starts a detached daemon and waits until it answers on its socket. Of concurrent calls, also from other processes,
+ * one wins. Throws ALREADY_RUNNING, or what the daemon said about why it cannot start; a failed start leaves
+ * nothing behind but the folders that were there.
+ */
+export async function startDaemon(
+  paths: ProjectPaths,
+  clock: Clock,
+  options: StartOptions = {},
+): Promise<StartedDaemon> {
+  const running = findRunningDaemon(paths);
+  if (running !== undefined) throw alreadyRunning(running.pid);
+  const hadFolder = statSync(paths.aiwg, { throwIfNoEntry: false }) !== undefined;
+  mkdirSync(paths.daemon, { recursive: true, mode: 0o700 });
+  const { O_WRONLY, O_CREAT, O_APPEND } = constants;
+  // Appending, so that a second start that empties the file cannot leave a hole in what the first one writes.
+  const stderrFile = openSync(paths.stderr, O_WRONLY | O_CREAT | O_APPEND, 0o600);
+  try {
+    ftruncateSync(stderrFile);
+    const report = await reportOf(spawnDaemon(paths, stderrFile, options), paths, clock, options);
+    if ('ready' in report) return report.ready;
+    const { code, message, data } = report.error;
+    throw new AiwgdError(code in ERROR_CATALOGUE ? code : 'START_FAILED', message, { data });
+  } catch (error) {
+    // The loser of a race leaves everything to the winner.
+    if (findRunningDaemon(paths) === undefined) removeTraces(paths, hadFolder);
+    throw error;
+  } finally {
+    closeSync(stderrFile);
+  }
+}
+
+function spawnDaemon(paths: ProjectPaths, stderrFile: number, options: StartOptions): ChildProcess {
+  const entry = options.entry ?? fileURLToPath(new URL('../../daemon/main.js', import.meta.url));
+  const config = options.configFile === undefined ? [] : ['--config', options.configFile];
+  const child = spawn(process.execPath, [entry, '--project', paths.root, ...config], {
+    cwd: paths.root,
+    detached: true,
+    stdio: ['ignore', stderrFile, stderrFile, 'pipe'],
+  });
+  options.onSpawn?.(child);
+  return child;
+}
+
+/** Waits for the report, the end of the child, or the limit, whichever is first. */
+async function reportOf(
+  child: ChildProcess,
+  paths: ProjectPaths,
+  clock: Clock,
+  options: StartOptions,
+): Promise<StartReport> {
+  const channel = child.stdio[START_REPORT_FD] as Readable;
+  const limitMs = options.limitMs ?? START_LIMIT_MS;
+  const ended = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(`The daemon could not be run: ${error.message}`));
+    child.once('exit', (code, signal) =>
+      resolve(
+        signal === null
+          ? `The daemon ended with exit code ${code} before it was ready.`
+          : `The daemon was ended by ${signal} before it was ready.`,
+      ),
+    );
+  });
+  let timedOut = false;
+  const limit = clock.setTimer(limitMs, () => {
+    timedOut = true;
+    child.kill('SIGKILL');
+  });
+  try {
+    const line = await firstLine(channel);
+    if (line !== undefined) return JSON.parse(line) as StartReport;
+    const ending = await ended;
+    const reason = timedOut ? `The daemon was not ready after ${limitMs / 1_000} s and was ended.` : ending;
+    throw new AiwgdError('START_FAILED', `${reason}${lastWords(paths)}`);
+  } finally {
+    limit.cancel();
+    channel.destroy();
+    child.unref();
+  }
+}
+
+/** The first line of a stream; undefined where it ends before one, or where the line is too long to be a report. */
+async function firstLine(stream: Readable): Promise<string | undefined> {
+  let bytes = Buffer.alloc(0);
+  try {
+    for await (const chunk of stream) {
+      bytes = Buffer.concat([bytes, chunk as Buffer]);
+      const end = bytes.indexOf(0x0a);
+      if (end >= 0) return bytes.toString('utf8', 0, end);
+      if (bytes.length > MAX_REPORT_BYTES) return undefined;
+    }
+  } catch {
+    // A child that is killed resets the channel: its end is reported by its exit.
+  }
+  return undefined;
+}
+
+function lastWords(paths: ProjectPaths): string {
+  const text = readFileSync(paths.stderr, 'utf8').slice(-LAST_WORDS_BYTES).trim();
+  return text === '' ? ' It wrote nothing to stderr.' : ` Its last words:\n${text}`;
+}
+
+/** Takes back what only this start has made. Folders go only when they are empty. */
+function removeTraces(paths: ProjectPaths, hadFolder: boolean): void {
+  rmSync(paths.stderr, { force: true });
+  if (hadFolder) return;
+  for (const folder of [paths.daemon, paths.aiwg]) {
+    try {
+      rmdirSync(folder);
+    } catch {
+      // Not empty: something in it is worth keeping.
+      return;
+    }
+  }
+}

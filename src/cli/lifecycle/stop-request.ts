@@ -1,0 +1,57 @@
+import type { Clock } from '../../platform/clock.js';
+import type { ProjectPaths } from '../../protocol/project-paths.js';
+import type { Output } from '../output/output.js';
+import { withDeadline } from '../with-deadline.js';
+import { DEFAULT_GRACE_MS } from './stop-daemon.js';
+
+const REQUEST_LIMIT_MS = 3_000;
+
+/** Asks the daemon over its socket to stop. False where it does not answer: then a signal has to do. */
+export async function askToStop(
+  paths: ProjectPaths,
+  clock: Clock,
+  params: { graceMs?: number; keepAgents?: boolean },
+): Promise<boolean> {
+  const { askDaemon } = await import('../call-daemon.js');
+  try {
+    await withDeadline(clock, REQUEST_LIMIT_MS, (signal) => askDaemon(paths, 'daemon.stop', params, signal));
+    return true;
+  } catch {
+    // Deaf or half dead: the caller sends SIGTERM, which says the same.
+    return false;
+  }
+}
+
+/** `daemon.stop_grace_seconds` of the project; the default where its file cannot be read. */
+export async function configuredGraceMs(paths: ProjectPaths): Promise<number> {
+  const { parseConfig, readConfigFile } = await import('../../protocol/config/read-config.js');
+  try {
+    const parsed = parseConfig(readConfigFile(paths.config) ?? '{}', paths.config);
+    return parsed.ok ? parsed.config.daemon.stop_grace_seconds * 1_000 : DEFAULT_GRACE_MS;
+  } catch {
+    // It only says how long to be patient, and the daemon that runs has read the file at another time.
+    return DEFAULT_GRACE_MS;
+  }
+}
+
+/** Says on a terminal for how many agents a stop waits. */
+export function waitingReporter(output: Output, paths: ProjectPaths, clock: Clock): () => void {
+  let busy = false;
+  const report = async (): Promise<void> => {
+    const { askDaemon } = await import('../call-daemon.js');
+    const { running } = await withDeadline(clock, REQUEST_LIMIT_MS, (signal) =>
+      askDaemon(paths, 'task.stats', {}, signal),
+    );
+    if (running > 0) output.problem(`waiting for ${running} agent${running === 1 ? '' : 's'} …`);
+  };
+  return () => {
+    if (busy || !output.terminal) return;
+    busy = true;
+    report()
+      // Only a courtesy: a daemon on its way out may not answer any more.
+      .catch(() => undefined)
+      .finally(() => {
+        busy = false;
+      });
+  };
+}

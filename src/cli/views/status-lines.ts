@@ -1,0 +1,72 @@
+import type { DaemonStatus } from '../../protocol/status.js';
+import { TASK_STATES } from '../../protocol/task.js';
+import type { Paint } from '../output/color.js';
+import { formatDuration, formatLocalTime } from '../output/format.js';
+import { visibleLine } from '../output/text.js';
+
+const LABEL_WIDTH = 14;
+/** Ids shown of those that run. */
+const SHOWN_IDS = 10;
+
+function plural(count: number, one: string): string {
+  return `${count} ${one}${count === 1 ? '' : 's'}`;
+}
+
+/** A part of a subsystem's report in words: `paths 3`, `polling`, `slack connected`. */
+function describe(name: string, value: unknown): string {
+  const label = name
+    .replaceAll('_', ' ')
+    .replace(/([a-z])([A-Z])/g, (_all, a: string, b: string) => `${a} ${b.toLowerCase()}`);
+  if (value === true) return label;
+  if (Array.isArray(value)) {
+    const texts = value.every((item) => typeof item === 'string');
+    return `${label} ${texts && value.length > 0 ? value.join(', ') : value.length}`;
+  }
+  return `${label} ${String(value)}`;
+}
+
+/** One line for a subsystem whose report differs from one to the next. */
+function summary(report: Record<string, unknown>): string {
+  if (report['enabled'] === false) return 'off';
+  const parts = Object.entries(report)
+    .filter(([name, value]) => name !== 'enabled' && value !== null && value !== undefined && value !== false)
+    .filter(([, value]) => typeof value !== 'object' || Array.isArray(value))
+    .map(([name, value]) => describe(name, value));
+  return visibleLine(parts.length === 0 ? 'on' : parts.join(', '));
+}
+
+function row(label: string, text: string): string {
+  return `${label.padEnd(LABEL_WIDTH)}${text}`;
+}
+
+/** The human view of `daemon.status`. */
+export function statusLines(status: DaemonStatus, paint: Paint): string[] {
+  const { ipc, supervisor, automation, file_watcher, scheduler, messaging } = status.subsystems;
+  const counts = TASK_STATES.filter((state) => status.task_stats[state] > 0).map(
+    (state) => `${status.task_stats[state]} ${state}`,
+  );
+  const { issues } = status.health;
+  const running = supervisor.tasks.running.slice(0, SHOWN_IDS).join(', ');
+  return [
+    `${paint('bold', `aiwgd ${status.version}`)} is ${paint('green', 'running')} (PID: ${status.pid})`,
+    row('Project', visibleLine(status.project)),
+    row(
+      'Uptime',
+      `${formatDuration(status.uptime_seconds * 1_000)}, since ${formatLocalTime(Date.parse(status.started_at))}`,
+    ),
+    row('Health', paint(issues.length === 0 ? 'green' : 'yellow', status.health.status)),
+    ...issues.map((issue) => row('', paint('yellow', `${issue.code}: ${visibleLine(issue.message)}`))),
+    row('Tasks', counts.length === 0 ? 'none yet' : counts.join(', ')),
+    '',
+    paint('bold', 'Subsystems'),
+    row(
+      'supervisor',
+      `${supervisor.running} of ${supervisor.maxConcurrency} running${running === '' ? '' : ` (${running})`}, ${supervisor.queued} queued`,
+    ),
+    row('automation', summary(automation)),
+    row('ipc', `${plural(ipc.clients, 'client')}, ${plural(ipc.subscriptions, 'subscription')}`),
+    row('file watcher', summary(file_watcher)),
+    row('scheduler', summary(scheduler)),
+    row('messaging', summary(messaging)),
+  ];
+}
