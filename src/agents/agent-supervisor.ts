@@ -1,13 +1,13 @@
 import { type Clock, sleep } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
-import type { DaemonStatus, HealthIssue } from '../protocol/status.js';
+import type { DaemonStatus } from '../protocol/status.js';
 import { isFinal, type TaskState } from '../protocol/task.js';
 import type { Claim, ClaimRequest, StoredTask, Submitted, TaskStore } from '../tasks/task-store.js';
 import { AgentCatalogue } from './agent-catalogue.js';
 import type { AgentsConfig } from './agent-config.js';
 import { ClaimLoop } from './claim-loop.js';
-import { Backoff, FaultReport } from './fault-report.js';
+import { Backoff, FaultReport, type OnFault } from './fault-report.js';
 import { type LaunchFault, spawnLauncher } from './launcher.js';
 import { LEASE_MS, LeaseKeeper } from './lease-keeper.js';
 import { settleTakenOver, takeOver } from './recovery.js';
@@ -39,8 +39,8 @@ export interface SupervisorOptions {
   log: Log;
   /** Names this daemon in the store; another one at each start. */
   owner: string;
-  /** What is wrong with the machine or the store; null when it is over. */
-  onFault: (issue: HealthIssue | null) => void;
+  /** What is wrong with the machine or the store. */
+  onFault: OnFault;
   /** The daemon's environment, from which agents get what is allowed. */
   environment: Readonly<Record<string, string | undefined>>;
   /** Between 0 and 1, for the jitter of retries. */
@@ -80,7 +80,7 @@ export class AgentSupervisor {
     this.#settings = options.settings;
     this.#catalogue = new AgentCatalogue(options.agents);
     this.#events = new TaskEvents(options.publish, log);
-    this.#faults = new FaultReport(clock, log, options.onFault);
+    this.#faults = new FaultReport(log, options.onFault);
     this.#writer = new SettlementWriter(store, clock, this.#faults);
     this.#leases = new LeaseKeeper(store, clock, this.#faults, () => this.#runs.values());
     this.#loop = new ClaimLoop({

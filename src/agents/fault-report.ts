@@ -1,45 +1,33 @@
-import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
-import type { HealthIssue } from '../protocol/status.js';
 
 /** Faults that are not an agent's: the machine is short of something, or the store does not answer. */
 export type FaultCode = 'agents.launch' | 'tasks.store';
 
+/** Told the message when a fault begins or changes, null when it is over. */
+export type OnFault = (code: FaultCode, message: string | null) => void;
+
 /** Tells health what is wrong, once when it begins and once when it is over. */
 export class FaultReport {
-  readonly #clock: Clock;
   readonly #log: Log;
-  readonly #onFault: (issue: HealthIssue | null) => void;
-  readonly #issues = new Map<FaultCode, HealthIssue>();
+  readonly #onFault: OnFault;
+  readonly #messages = new Map<FaultCode, string>();
 
-  /** `onFault` gets the oldest of the issues, null when there is none any more. */
-  constructor(clock: Clock, log: Log, onFault: (issue: HealthIssue | null) => void) {
-    this.#clock = clock;
+  constructor(log: Log, onFault: OnFault) {
     this.#log = log;
     this.#onFault = onFault;
   }
 
   raise(code: FaultCode, message: string): void {
-    const known = this.#issues.get(code);
-    if (known?.message === message) return;
+    if (this.#messages.get(code) === message) return;
     this.#log.error({ code }, message);
-    this.#issues.set(code, {
-      code,
-      message,
-      since: known?.since ?? new Date(this.#clock.now()).toISOString(),
-    });
-    this.#tell();
+    this.#messages.set(code, message);
+    this.#onFault(code, message);
   }
 
   clear(code: FaultCode): void {
-    if (!this.#issues.delete(code)) return;
+    if (!this.#messages.delete(code)) return;
     this.#log.info({ code }, 'The fault is over');
-    this.#tell();
-  }
-
-  #tell(): void {
-    const [oldest] = this.#issues.values();
-    this.#onFault(oldest ?? null);
+    this.#onFault(code, null);
   }
 }
 
