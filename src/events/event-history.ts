@@ -94,20 +94,17 @@ export class EventHistory {
     this.#writer.touch();
   }
 
-  /** Matching events, oldest first. With an unknown `before` there is no such place, so nothing is returned. */
+  /** Matching events, oldest first. */
   query(query: HistoryQuery = {}): AiwgEvent[] {
-    const matches = topicMatcher(query.topic ?? '*');
+    const { topic, limit, before } = query;
+    const matches = topicMatcher(topic ?? '*');
     const found: AiwgEvent[] = [];
-    let reached = query.before === undefined;
     for (const { event } of this.#kept) {
-      if (event.id === query.before) {
-        reached = true;
-        break;
-      }
+      // Ids sort by time, so this also holds for an event that is not in the history (any more).
+      if (before !== undefined && event.id >= before) break;
       if (matches(event.type)) found.push(event);
     }
-    if (!reached) return [];
-    return query.limit === undefined ? found : found.slice(Math.max(0, found.length - query.limit));
+    return limit === undefined ? found : found.slice(Math.max(0, found.length - limit));
   }
 
   /** Writes what is new; later events are not kept. Never throws. */
