@@ -25,7 +25,11 @@ export function fillStore(path, count) {
       const at = start + index;
       const result = `Done with step ${index}: the tests pass and the change is committed on its branch.`;
       task.run(seq, STATES[index % STATES.length], AGENTS[index % AGENTS.length], at, at, at, result);
-      input.run(seq, '{}', `Look at step ${index} of the plan, carry it out, run the tests and say what you did.`);
+      input.run(
+        seq,
+        '{}',
+        `Look at step ${index} of the plan, carry it out, run the tests and say what you did.`,
+      );
     }
     db.exec('COMMIT; PRAGMA wal_checkpoint(TRUNCATE)');
   } finally {
