@@ -66,7 +66,8 @@ async function measureLines(path) {
       let received = 0;
       const send = (count) => {
         let lines = '';
-        for (; count > 0 && sent < total; count--) lines += `{"jsonrpc":"2.0","id":${++sent},"method":"ping"}\n`;
+        for (; count > 0 && sent < total; count--)
+          lines += `{"jsonrpc":"2.0","id":${++sent},"method":"ping"}\n`;
         if (lines !== '') socket.write(lines);
       };
       const started = performance.now();

@@ -85,14 +85,14 @@ class ClientCore implements AsyncDisposable {
    * that nothing is missed from there on. After a reconnection it subscribes again by itself.
    */
   events(topics: string[], { signal }: CallOptions = {}): EventStream {
-    const stream: EventStream = new EventStream({
+    const stream = new EventStream({
       ...this.#options,
       topics,
       signal,
-      onClose: () => this.#streams.delete(stream),
+      onClose: (ended) => this.#streams.delete(ended),
     });
     if (this.#closed.signal.aborted) void stream.return();
-    else this.#streams.add(stream);
+    else if (stream.isOpen) this.#streams.add(stream);
     return stream;
   }
 
@@ -177,7 +177,7 @@ export type Client = Omit<ClientCore, 'callAny'> & MethodTree;
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const { clock = systemClock, reconnect = false } = options;
-  return connectBy({ dial: dialOf(options), clock, reconnect }, options.signal);
+  return connectBy({ dial: dialOf(options, clock), clock, reconnect }, options.signal);
 }
 
 /** As `connect`, over any transport. */
@@ -186,8 +186,11 @@ export async function connectBy(options: ClientOptions, signal?: AbortSignal): P
   return new ClientCore(link, options) as unknown as Client;
 }
 
-function dialOf({ project, socket }: ConnectOptions): Dial {
-  if (socket !== undefined) return (signal) => dialSocket(socket, `the socket ${socket}`, signal);
+function dialOf({ project, socket }: ConnectOptions, clock: Clock): Dial {
+  if (socket !== undefined) {
+    const place = { address: socket, project: `the socket ${socket}` };
+    return (signal) => dialSocket(place, clock, signal);
+  }
   const root = project ?? findProject(process.cwd());
   if (root === undefined) {
     throw new AiwgdError(
@@ -196,7 +199,8 @@ function dialOf({ project, socket }: ConnectOptions): Dial {
     );
   }
   // Looked up each time: a daemon that was restarted may listen elsewhere.
-  return async (signal) => dialSocket(socketAddress(projectPaths(root)), root, signal);
+  return async (signal) =>
+    dialSocket({ address: socketAddress(projectPaths(root)), project: root }, clock, signal);
 }
 
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -3,9 +3,9 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
-import type { EventFeed } from '#aiwgd/ipc/subscriptions.js';
 import type { OutputFeed } from '#aiwgd/ipc/output-pump.js';
 import { type Handlers, RpcServer, type RpcServerOptions } from '#aiwgd/ipc/rpc-server.js';
+import type { EventFeed } from '#aiwgd/ipc/subscriptions.js';
 import { systemClock } from '#aiwgd/platform/clock.js';
 import type { Log } from '#aiwgd/platform/log.js';
 import { AiwgdError } from '#aiwgd/protocol/errors.js';
@@ -38,7 +38,8 @@ export interface LogLine {
 
 export function recordingLog(): Log & { lines: LogLine[] } {
   const lines: LogLine[] = [];
-  const at = (level: string) => (fields: object, message: string) => void lines.push({ level, fields, message });
+  const at = (level: string) => (fields: object, message: string) =>
+    void lines.push({ level, fields, message });
   return { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
@@ -109,7 +110,10 @@ export interface TestServer {
   path: string;
 }
 
-export function makeServer(handlers: Partial<Handlers> = {}, options: Partial<RpcServerOptions> = {}): TestServer {
+export function makeServer(
+  handlers: Partial<Handlers> = {},
+  options: Partial<RpcServerOptions> = {},
+): TestServer {
   const feed = new TestFeed();
   const output = new TestOutput();
   const log = recordingLog();
@@ -194,7 +198,8 @@ export class RawClient {
     }, ms);
     try {
       while (!condition()) {
-        if (this.closed) throw new Error(`gave up waiting: ${condition}; got ${this.lines.slice(-5).join('\n')}`);
+        if (this.closed)
+          throw new Error(`gave up waiting: ${condition}; got ${this.lines.slice(-5).join('\n')}`);
         await new Promise<void>((resolve) => this.#waiting.push(resolve));
       }
     } finally {

@@ -36,11 +36,16 @@ describe('LineSplitter', () => {
     const message = fc.record({ id: anyJson, method: fc.string({ unit: 'grapheme' }) });
     const sizes = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 10 });
     fc.assert(
-      fc.property(fc.array(message), sizes, fc.constantFrom('\n', '\r\n', '\n\n\r\n'), (list, cuts, ending) => {
-        const texts = list.map((item) => JSON.stringify(item));
-        const bytes = Buffer.from(texts.map((text) => text + ending).join(''));
-        expect(linesOf(new LineSplitter(), cut(bytes, cuts))).toEqual(texts);
-      }),
+      fc.property(
+        fc.array(message),
+        sizes,
+        fc.constantFrom('\n', '\r\n', '\n\n\r\n'),
+        (list, cuts, ending) => {
+          const texts = list.map((item) => JSON.stringify(item));
+          const bytes = Buffer.from(texts.map((text) => text + ending).join(''));
+          expect(linesOf(new LineSplitter(), cut(bytes, cuts))).toEqual(texts);
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -74,15 +79,18 @@ describe('LineSplitter', () => {
     expect(linesOf(new LineSplitter(), cut(Buffer.from(`${line}\n`), [1]))).toEqual([line]);
   });
 
-  it.each([[1], [7], [1000]])('reports a line over the limit once, after those before it, in chunks of %i', (size) => {
-    const splitter = new LineSplitter(10);
-    const bytes = Buffer.from(`short\n${'x'.repeat(10)}\r\n1234567890\n${'x'.repeat(11)}\nafter\n`);
-    const lines = linesOf(splitter, cut(bytes, [size]));
-    // "\r" counts, so that ten letters and "\r" are over.
-    expect(lines).toEqual(['short', TOO_LONG]);
-    splitter.push(Buffer.from('more\n'));
-    expect(splitter.next()).toBeUndefined();
-  });
+  it.each([[1], [7], [1000]])(
+    'reports a line over the limit once, after those before it, in chunks of %i',
+    (size) => {
+      const splitter = new LineSplitter(10);
+      const bytes = Buffer.from(`short\n${'x'.repeat(10)}\r\n1234567890\n${'x'.repeat(11)}\nafter\n`);
+      const lines = linesOf(splitter, cut(bytes, [size]));
+      // "\r" counts, so that ten letters and "\r" are over.
+      expect(lines).toEqual(['short', TOO_LONG]);
+      splitter.push(Buffer.from('more\n'));
+      expect(splitter.next()).toBeUndefined();
+    },
+  );
 
   it('accepts a line of exactly the limit', () => {
     for (const size of [1, 4, 100]) {

@@ -8,7 +8,9 @@ it('describes every method', () => {
   expect(document).toMatchObject({ openrpc: expect.stringMatching(/^1\./), info: { version: '1.2.3' } });
   expect(document.methods.map(({ name }: any) => name)).toEqual(Object.keys(METHODS));
   const submit = document.methods.find(({ name }: any) => name === 'task.submit');
-  expect(submit.params.filter(({ required }: any) => required).map(({ name }: any) => name)).toEqual(['prompt']);
+  expect(submit.params.filter(({ required }: any) => required).map(({ name }: any) => name)).toEqual([
+    'prompt',
+  ]);
   expect(submit.result.schema.properties.taskId).toEqual({ type: 'string' });
   expect(document.components.errors.NOT_FOUND.code).toBe(-32001);
 });

@@ -86,7 +86,11 @@ describe('the examples of the specification (named parameters)', () => {
     ['{"jsonrpc": "2.0", "method": "foobar", "id": "1"}', -32601, '1'],
     ['{"jsonrpc": "2.0", "method": "foobar, "params": "bar", "baz]', -32700, null],
     ['{"jsonrpc": "2.0", "method": 1, "params": "bar"}', -32600, null],
-    ['[{"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"},{"jsonrpc": "2.0", "method"]', -32700, null],
+    [
+      '[{"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"},{"jsonrpc": "2.0", "method"]',
+      -32700,
+      null,
+    ],
     ['[]', -32600, null],
   ])('%s', async (line, code, id) => {
     expect(await send(line)).toMatchObject({ jsonrpc: '2.0', error: { code }, id });
@@ -141,9 +145,12 @@ describe('requests', () => {
     expect(await send(line)).toMatchObject({ id: null, error: { code: -32600 } });
   });
 
-  it.each([['constructor'], ['__proto__'], ['toString'], ['without'], ['']])('has no method %j', async (name) => {
-    expect(await call(name)).toMatchObject({ error: { code: -32601, data: { code: 'METHOD_NOT_FOUND' } } });
-  });
+  it.each([['constructor'], ['__proto__'], ['toString'], ['without'], ['']])(
+    'has no method %j',
+    async (name) => {
+      expect(await call(name)).toMatchObject({ error: { code: -32601, data: { code: 'METHOD_NOT_FOUND' } } });
+    },
+  );
 
   it('names the nearest method', async () => {
     expect((await call('task.sbmit')).error.message).toContain('Did you mean "task.submit"?');
@@ -189,7 +196,9 @@ describe('parameters', () => {
       retries: expect.any(String),
       promt: 'unknown parameter. Did you mean "prompt"?',
     });
-    expect((await call('subscribe', { topics: ['ok', 'not ok'] })).error.data.problems[0].path).toBe('topics[1]');
+    expect((await call('subscribe', { topics: ['ok', 'not ok'] })).error.data.problems[0].path).toBe(
+      'topics[1]',
+    );
   });
 
   it('stays small and quick whatever is wrong', async () => {
@@ -236,7 +245,9 @@ describe('handlers', () => {
     const { error } = await call('crash');
     expect(error).toMatchObject({ code: -32603, data: { code: 'INTERNAL_ERROR' } });
     expect(JSON.stringify(error)).not.toContain('secret');
-    expect(log.lines).toMatchObject([{ level: 'error', fields: { method: 'crash', err: expect.any(Error) } }]);
+    expect(log.lines).toMatchObject([
+      { level: 'error', fields: { method: 'crash', err: expect.any(Error) } },
+    ]);
   });
 
   it.each([['deep'], ['bigint'], ['cycle']])('a result that is no JSON (%s) fails alone', async (kind) => {
