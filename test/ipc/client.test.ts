@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { AiwgdError, type AiwgEvent, type Client, type ConnectOptions, connect } from '#aiwgd/ipc/client.js';
@@ -18,7 +18,7 @@ async function take<T>(stream: AsyncIterator<T, unknown>, count: number): Promis
   while (taken.length < count) {
     const { done, value } = await stream.next();
     if (done) break;
-    taken.push(value as T);
+    taken.push(value);
   }
   return taken;
 }
@@ -73,7 +73,7 @@ describe('connect', () => {
       if (seen.has(file)) return;
       seen.add(file);
       for (const [, name = ''] of readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?'([^']+)'/g)) {
-        if (name.startsWith('.')) follow(resolve(dirname(file), name));
+        if (name.startsWith('.')) follow(join(dirname(file), name));
         else if (!name.startsWith('node:')) foreign.push(`${name} in ${file}`);
       }
     };
@@ -104,7 +104,6 @@ describe('calls', () => {
     // @ts-expect-error: a prompt is needed
     await expect(client.task.submit({})).rejects.toMatchObject({ code: 'INVALID_PARAMS' });
     expect(await Promise.resolve(client)).toBe(client);
-    expect(String(client)).toBe('[object Object]');
   });
 
   it('errors have the code and the data they were thrown with', async () => {

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Line, LineSplitter, NOT_UTF8, TOO_LONG } from '#aiwgd/ipc/line-splitter.js';
 

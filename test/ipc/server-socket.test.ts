@@ -87,6 +87,14 @@ describe('the socket', () => {
   });
 });
 
+const longProject = (): string => {
+  const name = `a b 'c' "d" $HOME \n \`x\` ${'ä'.repeat(90)}`;
+  const root = join(temporaryFolder(), name);
+  expect(Buffer.byteLength(name)).toBeGreaterThan(200);
+  mkdirSync(join(root, '.aiwg'), { recursive: true });
+  return root;
+};
+
 describe('a project whose path is too long for a socket', () => {
   const { XDG_RUNTIME_DIR: before } = process.env;
   let runtime: string;
@@ -99,14 +107,6 @@ describe('a project whose path is too long for a socket', () => {
     if (before === undefined) delete process.env.XDG_RUNTIME_DIR;
     else process.env.XDG_RUNTIME_DIR = before;
   });
-
-  const longProject = (): string => {
-    const name = `a b 'c' "d" $HOME \n \`x\` ${'ä'.repeat(90)}`;
-    const root = join(temporaryFolder(), name);
-    expect(Buffer.byteLength(name)).toBeGreaterThan(200);
-    mkdirSync(join(root, '.aiwg'), { recursive: true });
-    return root;
-  };
 
   it('gets a short socket and a pointer, which clients follow', async () => {
     const project = longProject();

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { eventually, RawClient, request, startServer } from './fixtures.js';
+import { eventually, type Message, RawClient, request, startServer } from './fixtures.js';
 
-const eventsOf = (client: RawClient): any[] =>
+const eventsOf = (client: RawClient): Message[] =>
   client.messages.filter(({ method }) => method === 'event').map(({ params }) => params.event);
-const outputOf = (client: RawClient): any[] =>
+const outputOf = (client: RawClient): Message[] =>
   client.messages.filter(({ method }) => method === 'output').map(({ params }) => params);
 
 describe('subscribe', () => {
@@ -122,14 +122,14 @@ describe('subscribe', () => {
   });
 });
 
-describe('output of a task', () => {
-  const subscribe = (taskId: string, fromOffset?: number): object =>
-    request(1, 'subscribe', {
-      topics: ['task:*'],
-      taskId,
-      ...(fromOffset === undefined ? {} : { fromOffset }),
-    });
+const subscribe = (taskId: string, fromOffset?: number): object =>
+  request(1, 'subscribe', {
+    topics: ['task:*'],
+    taskId,
+    ...(fromOffset === undefined ? {} : { fromOffset }),
+  });
 
+describe('output of a task', () => {
   it('an unknown task is not found', async () => {
     const { path } = await startServer();
     const client = await RawClient.connect(path);
