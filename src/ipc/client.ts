@@ -8,7 +8,7 @@ import { EventStream } from './event-stream.js';
 import { type Dial, dialSocket, Link } from './link.js';
 import { redial } from './redial.js';
 import { socketAddress } from './running-daemon.js';
-import { type OutputChunk, taskOutput } from './task-output.js';
+import type { OutputChunk } from './task-output.js';
 
 export { AiwgdError, type ErrorCode } from '../protocol/errors.js';
 export type { AiwgEvent } from '../protocol/event.js';
@@ -100,13 +100,15 @@ class ClientCore implements AsyncDisposable {
    * What a task writes, from `fromOffset` bytes into the stdout of its newest attempt, across later attempts, until
    * it has ended; returns the ended task. NOT_FOUND for an unknown task.
    */
-  output(
+  async *output(
     taskId: string,
     { fromOffset = 0, signal }: CallOptions & { fromOffset?: number } = {},
   ): AsyncGenerator<OutputChunk, Task, undefined> {
     const either =
       signal === undefined ? this.#closed.signal : AbortSignal.any([signal, this.#closed.signal]);
-    return taskOutput({
+    // Loaded when needed: most commands never follow a task, and each has to start quickly.
+    const { taskOutput } = await import('./task-output.js');
+    return yield* taskOutput({
       ...this.#options,
       taskId,
       fromOffset,

@@ -92,6 +92,20 @@ describe('LineSplitter', () => {
     },
   );
 
+  it('keeps the order when the end comes before all lines were taken', () => {
+    const splitter = new LineSplitter();
+    splitter.push(Buffer.from('a'));
+    splitter.push(Buffer.from('b\nc\nd\ne'));
+    expect(splitter.next()).toBe('ab');
+    splitter.finish();
+    expect([splitter.next(), splitter.next(), splitter.next(), splitter.next()]).toEqual([
+      'c',
+      'd',
+      'e',
+      undefined,
+    ]);
+  });
+
   it('accepts a line of exactly the limit', () => {
     for (const size of [1, 4, 100]) {
       expect(linesOf(new LineSplitter(10), cut(Buffer.from('1234567890\n'), [size]))).toEqual(['1234567890']);

@@ -148,6 +148,23 @@ describe('what a client sends', () => {
     await eventually(() => server.stats().clients === 0);
   });
 
+  it('that holds for requests that are still waiting for their turn, too', async () => {
+    const { path } = await startServer({
+      'task.get': async ({ taskId }) => {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        return { id: taskId } as never;
+      },
+    });
+    const client = await RawClient.connect(path, { allowHalfOpen: true });
+    const lines = Array.from({ length: 700 }, (_, id) =>
+      JSON.stringify(request(id, 'task.get', { taskId: `t${id}` })),
+    );
+    client.socket.end(lines.join('\n'));
+    await once(client.socket, 'end');
+    const ids = Array.from({ length: 700 }, (_, id) => id);
+    expect(client.messages.map(({ id }) => id).toSorted((a, b) => a - b)).toEqual(ids);
+  });
+
   it('a client that vanishes in the middle of its call harms nobody', async () => {
     let go: (() => void) | undefined;
     const { path, server } = await startServer({
