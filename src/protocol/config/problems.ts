@@ -24,15 +24,17 @@ export function pathText(path: ConfigPath): string {
   for (const key of path) {
     if (typeof key === 'number') text += `[${key}]`;
     else if (/^[A-Za-z_$][\w$-]*$/.test(key)) text += text === '' ? key : `.${key}`;
-    else text += `[${shorten(JSON.stringify(key))}]`;
+    else text += `[${shorten(hideSecrets(JSON.stringify(key)))}]`;
   }
   return hideSecrets(text);
 }
 
 const LONGEST_VALUE = 60;
 
-/** A value as JSON on one line, without secrets and not too long. */
+/** A value as JSON on one line, without secrets and not too long; of lists and objects only what they are. */
 export function valueText(value: unknown): string {
+  if (Array.isArray(value)) return value.length === 0 ? '[]' : '[…]';
+  if (typeof value === 'object' && value !== null) return Object.keys(value).length === 0 ? '{}' : '{…}';
   return shorten(hideSecrets(JSON.stringify(value) ?? ''));
 }
 

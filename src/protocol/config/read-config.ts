@@ -5,7 +5,7 @@ import { type ConfigDocument, type Finding, lineFinder, nodeAt, readDocument } f
 import { explainIssues, rememberKnownKeys, valueAt } from './explain-issues.js';
 import { type ConfigPath, type ConfigProblem, formatProblems, pathText, valueText } from './problems.js';
 import { checkRelations } from './relations.js';
-import { hideSecrets } from './secrets.js';
+import { hideSecrets, namesSecret } from './secrets.js';
 
 export type ParsedConfig =
   | { ok: true; config: Config; warnings: ConfigProblem[] }
@@ -35,14 +35,18 @@ export function parseConfig(text: string, file: string): ParsedConfig {
 /** Values that must not be shown, whatever they look like: those that belong into an environment variable. */
 function isSecretPlace(path: ConfigPath): boolean {
   const key = path.at(-1);
-  return path.at(-2) === 'env' || (typeof key === 'string' && key.endsWith('_env'));
+  return path.at(-2) === 'env' || (typeof key === 'string' && (key.endsWith('_env') || namesSecret(key)));
 }
+
+/** More than anybody reads; finding the place of each takes time. */
+const MOST_PROBLEMS = 1_000;
 
 function toProblems(document: ConfigDocument, findings: readonly Finding[]): ConfigProblem[] {
   const lineOf = lineFinder(document.text);
   const secret = new Set(findings.filter((one) => one.secret).map(({ path }) => JSON.stringify(path)));
   return findings
     .filter((one) => one.secret || one.path.length === 0 || !secret.has(JSON.stringify(one.path)))
+    .slice(0, MOST_PROBLEMS)
     .map((one) => ({ one, offset: one.offset ?? offsetOf(document, one) }))
     .toSorted((a, b) => a.offset - b.offset)
     .map(({ one, offset }) => {
@@ -50,7 +54,7 @@ function toProblems(document: ConfigDocument, findings: readonly Finding[]): Con
       return {
         path: pathText(one.path),
         ...lineOf(offset),
-        ...(value === undefined ? {} : { value: valueText(value) }),
+        ...(value === undefined || one.path.length === 0 ? {} : { value: valueText(value) }),
         message: hideSecrets(one.message),
         ...(one.remedy === undefined ? {} : { remedy: hideSecrets(one.remedy) }),
       };

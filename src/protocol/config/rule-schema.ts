@@ -78,9 +78,13 @@ const operator = z
   .describe('How the field is compared with `value`.')
   .transform((name) => (SHORT_OPERATORS[name] ?? name) as FieldOperator);
 
+function isOperator(name: string): boolean {
+  return (FIELD_OPERATORS as readonly string[]).includes(name) || Object.hasOwn(SHORT_OPERATORS, name);
+}
+
 /** What is wrong with the `value` of a field condition, given its operator as it stands in the file. */
 function fieldValueProblem(name: unknown, value: unknown): string | undefined {
-  if (typeof name !== 'string') return undefined;
+  if (typeof name !== 'string' || !isOperator(name)) return undefined;
   if (name === 'exists' || name === 'not_exists') {
     return value === undefined ? undefined : `has no meaning with "${name}"; leave it out`;
   }
