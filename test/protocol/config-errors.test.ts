@@ -258,6 +258,7 @@ describe('the text of the file', () => {
     ["{'daemon': {}}", /key is expected here, in double quotes/],
     ['{} {}', /nothing may follow/],
     ['[[[[['.repeat(30_000), /nested more than 100/],
+    [JSON.stringify({ watch: { paths: Array.from({ length: 200_000 }, () => 1) } }), /too large/],
     ['{"daemon": {}, "daemon": {}}', /daemon = \{\} {2}stands here twice/],
     ['{"__proto__": {"x": 1}}', /__proto__ .*unknown key/],
     ['{"daemon": {"constructor": 1}}', /daemon.constructor = 1 {2}unknown key/],
@@ -265,6 +266,21 @@ describe('the text of the file', () => {
     const parsed = parseConfig(text, 'daemon.json');
     if (parsed.ok) throw new Error('was taken');
     expect(formatProblems('daemon.json', parsed.problems)).toMatch(message);
+  });
+
+  it('takes no long time, whatever stands in it', () => {
+    const started = performance.now();
+    for (const part of ['eyJ-', 'sk-ant-', '://a:b', '-M', '-----BEGIN ', '*,', '1', ' ']) {
+      const long = part.repeat(1_000_000 / part.length);
+      problemsOf(
+        JSON.stringify({ schedule: { jobs: [{ id: long, cron: long, action: long, timezone: long }] } }),
+      );
+    }
+    problemsOf(
+      JSON.stringify(Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`key${index}`, 1]))),
+    );
+    // Takes about a second; with a pattern of square time it would be hours.
+    expect(performance.now() - started).toBeLessThan(20_000);
   });
 
   it('counts lines and columns behind a byte-order mark and line ends of Windows', () => {

@@ -37,6 +37,9 @@ it('names the file and the remedy when it cannot be read', () => {
   writeFileSync(large, '');
   truncateSync(large, 6 * 1024 * 1024);
   expect(refusal(large)).toMatchObject({ code: 'INVALID_CONFIG', message: expect.stringContaining('5 MiB') });
+  expect(refusal(join(large, 'daemon.json'))).toMatchObject({
+    message: expect.stringContaining('not a folder'),
+  });
   const loop = join(folder, 'loop.json');
   symlinkSync(loop, loop);
   expect(refusal(loop)).toMatchObject({ code: 'INVALID_CONFIG', message: expect.stringContaining('circle') });

@@ -2,6 +2,9 @@ import { hideSecrets } from './secrets.js';
 
 export type ConfigPath = readonly (string | number)[];
 
+/** Problems told of one file: more than anybody reads, and finding the place of each takes time. */
+export const MOST_PROBLEMS = 1_000;
+
 /** One thing that is wrong with a configuration file, and where. Never holds a secret. */
 export interface ConfigProblem {
   /** `schedule.jobs[1].cron`; empty for the file as a whole. */

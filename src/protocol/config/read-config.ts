@@ -3,7 +3,14 @@ import { AiwgdError } from '../errors.js';
 import { type Config, configSchema } from './config-schema.js';
 import { type ConfigDocument, type Finding, lineFinder, nodeAt, readDocument } from './document.js';
 import { explainIssues, rememberKnownKeys, valueAt } from './explain-issues.js';
-import { type ConfigPath, type ConfigProblem, formatProblems, pathText, valueText } from './problems.js';
+import {
+  type ConfigPath,
+  type ConfigProblem,
+  formatProblems,
+  MOST_PROBLEMS,
+  pathText,
+  valueText,
+} from './problems.js';
 import { checkRelations } from './relations.js';
 import { hideSecrets, namesSecret } from './secrets.js';
 
@@ -23,7 +30,8 @@ export function parseConfig(text: string, file: string): ParsedConfig {
     const finding = { path: [], message: 'must be an object', remedy: 'the least that is right is {}' };
     return { ok: false, file, problems: toProblems(document, [finding, ...document.findings]) };
   }
-  const parsed = configSchema.safeParse(document.value, { error: rememberKnownKeys });
+  // A configuration is read once: compiling the schema to code would take longer than it saves.
+  const parsed = configSchema.safeParse(document.value, { error: rememberKnownKeys, jitless: true });
   const relations = checkRelations(document.value);
   const issues = parsed.success ? [] : explainIssues(parsed.error.issues, document.value);
   const findings = [...document.findings, ...issues, ...relations.errors];
@@ -37,9 +45,6 @@ function isSecretPlace(path: ConfigPath): boolean {
   const key = path.at(-1);
   return path.at(-2) === 'env' || (typeof key === 'string' && (key.endsWith('_env') || namesSecret(key)));
 }
-
-/** More than anybody reads; finding the place of each takes time. */
-const MOST_PROBLEMS = 1_000;
 
 function toProblems(document: ConfigDocument, findings: readonly Finding[]): ConfigProblem[] {
   const lineOf = lineFinder(document.text);

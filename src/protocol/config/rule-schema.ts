@@ -282,5 +282,5 @@ export const ruleSchema = z
   });
 
 /** Section `rules`: what follows from what. */
-export const rulesSchema = z.array(ruleSchema).max(10_000).default([]).describe('What follows from what.');
+export const rulesSchema = z.array(ruleSchema).max(2_000).default([]).describe('What follows from what.');
 export type Trigger = z.output<typeof triggerSchema>;
