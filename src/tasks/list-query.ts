@@ -1,5 +1,6 @@
 import { AiwgdError } from '../protocol/errors.js';
 import type { TaskState } from '../protocol/task.js';
+import { storedText } from './stored-text.js';
 import type { ListQuery } from './task-store.js';
 
 /** A list request with its cursor as a number. */
@@ -20,7 +21,7 @@ export function parseListQuery({ state, agent, limit, cursor }: ListQuery): SeqQ
       `"${cursor}" is no cursor: pass the nextCursor of the page before.`,
     );
   }
-  return { state, agent, limit, below: cursor === undefined ? undefined : Number(cursor) };
+  return { state, agent: storedText(agent), limit, below: cursor === undefined ? undefined : Number(cursor) };
 }
 
 /** Throws INVALID_PARAMS unless `value` is a whole number from `min` to `max`. */

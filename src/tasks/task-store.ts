@@ -119,8 +119,9 @@ export interface ClaimRequest {
  * A promise that resolves means: on disk, and still there after a power cut. Operations handed in one after another
  * take effect in that order. A rejected operation changed nothing; its error is an `AiwgdError` (STORAGE_FULL, …). The
  * one exception is a store whose engine dies under it: that error says that the outcome is not known.
- * `runAt` alone decides when a queued task is ready; `waitReason` says why to people. Text is kept as Unicode, NUL
- * included; half of a surrogate pair, which no UTF-8 can hold, becomes U+FFFD.
+ * `runAt` alone decides when a queued task is ready; `waitReason` says why to people. A NUL in
+ * the text of a new task is refused (INVALID_PARAMS); in any other text NUL becomes U+FFFD, and everywhere so does half
+ * of a surrogate pair, which UTF-8 cannot hold. Metadata and usage are JSON, which keeps both.
  */
 export interface TaskStore extends AsyncDisposable {
   /** Stores tasks, all or none. The answers stand in the order of the tasks. */

@@ -1,4 +1,5 @@
 import type { TaskSource, TaskState, WaitReason } from '../../protocol/task.js';
+import { storedText } from '../stored-text.js';
 import { taskIdOf } from '../task-id.js';
 import type { Claim, NewTask, StoredTask } from '../task-store.js';
 
@@ -119,7 +120,7 @@ export function importRowOf(seq: number, task: StoredTask, json: (value: unknown
     seq,
     values: {
       state: task.state,
-      agent: task.agent,
+      agent: storedText(task.agent),
       priority: task.priority,
       run_at: task.state === 'queued' ? ms(task.runAt) : null,
       wait_reason: task.waitReason,
@@ -134,20 +135,20 @@ export function importRowOf(seq: number, task: StoredTask, json: (value: unknown
       timeout_ms: task.timeoutMs,
       pid: task.pid,
       exit_code: task.exitCode,
-      signal: task.signal,
-      session_id: task.sessionId,
+      signal: storedText(task.signal),
+      session_id: storedText(task.sessionId),
       output_bytes: task.outputBytes,
       cost_usd: task.costUsd,
       source: task.source,
-      rule_id: task.ruleId,
-      caused_by: task.causedBy,
-      key: task.key,
-      cwd: task.cwd,
-      error: task.error,
+      rule_id: storedText(task.ruleId),
+      caused_by: storedText(task.causedBy),
+      key: storedText(task.key),
+      cwd: storedText(task.cwd),
+      error: storedText(task.error),
       usage: task.usage === null ? null : json(task.usage),
-      result: task.result,
+      result: storedText(task.result),
     },
     metadata: json(task.metadata),
-    prompt: task.prompt,
+    prompt: storedText(task.prompt),
   };
 }

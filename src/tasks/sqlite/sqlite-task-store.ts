@@ -4,6 +4,7 @@ import type { Log } from '../../platform/log.js';
 import { AiwgdError, messageOf } from '../../protocol/errors.js';
 import type { TaskCounts, TaskState } from '../../protocol/task.js';
 import { parseListQuery, requireWholeNumber } from '../list-query.js';
+import { refuseNul, storedText, toJson } from '../stored-text.js';
 import { seqOf } from '../task-id.js';
 import type {
   Claim,
@@ -61,6 +62,7 @@ class SqliteTaskStore implements TaskStore {
   }
 
   async submit(tasks: readonly NewTask[]): Promise<Submitted[]> {
+    tasks.forEach(refuseNul);
     const rows = tasks.map((task) => ({ ...task, metadata: toJson(task.metadata, 'metadata') }));
     const size = rows.reduce((sum, row) => sum + row.prompt.length + row.metadata.length, 0);
     return this.#run({ name: 'submit', args: [rows, this.#now()] }, size);
@@ -73,17 +75,23 @@ class SqliteTaskStore implements TaskStore {
   }
 
   heartbeat(updates: readonly Progress[], leaseMs: number): Promise<Heartbeat[]> {
-    return this.#run({ name: 'heartbeat', args: [updates, leaseMs, this.#now()] });
+    const cleaned = updates.map((update) =>
+      update.sessionId === undefined ? update : { ...update, sessionId: storedText(update.sessionId) },
+    );
+    return this.#run({ name: 'heartbeat', args: [cleaned, leaseMs, this.#now()] });
   }
 
   async finish(token: string, outcome: Outcome): Promise<boolean> {
     const usage = outcome.usage === null ? null : toJson(outcome.usage, 'usage');
     const size = (outcome.result?.length ?? 0) + (outcome.error?.length ?? 0) + (usage?.length ?? 0);
-    return this.#run({ name: 'finish', args: [token, { ...outcome, usage }, this.#now()] }, size);
+    return this.#run(
+      { name: 'finish', args: [token, { ...storedTexts(outcome), usage }, this.#now()] },
+      size,
+    );
   }
 
   release(token: string, release: Release): Promise<boolean> {
-    return this.#run({ name: 'release', args: [token, release, this.#now()] });
+    return this.#run({ name: 'release', args: [token, storedTexts(release), this.#now()] });
   }
 
   async reap(request: Parameters<TaskStore['reap']>[0]): Promise<Claim[]> {
@@ -193,13 +201,11 @@ class SqliteTaskStore implements TaskStore {
   }
 }
 
-/** Throws INVALID_PARAMS for what JSON can't hold: a cycle, a bigint, too many levels. */
-function toJson(value: unknown, name: string): string {
-  try {
-    return JSON.stringify(value);
-  } catch (error) {
-    throw new AiwgdError('INVALID_PARAMS', `${name} cannot be written as JSON: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
+function storedTexts<T extends Outcome | Release>(report: T): T {
+  return {
+    ...report,
+    error: storedText(report.error),
+    sessionId: storedText(report.sessionId),
+    ...('result' in report ? { result: storedText(report.result) } : {}),
+  };
 }

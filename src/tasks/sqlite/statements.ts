@@ -93,6 +93,6 @@ export function prepareFinders(db: DatabaseSyncInstance) {
     nextRunAt: db.prepare(`
       SELECT min(run_at) AS at FROM tasks INDEXED BY tasks_delayed WHERE state = 'queued' AND run_at IS NOT NULL`),
     endedBefore: db.prepare(`
-      SELECT seq FROM tasks INDEXED BY tasks_ended WHERE completed_at < ? ORDER BY completed_at LIMIT ?`),
+      SELECT seq FROM tasks INDEXED BY tasks_ended WHERE completed_at < ? ORDER BY completed_at, seq LIMIT ?`),
   };
 }
