@@ -3,7 +3,7 @@ import type { Log } from '../platform/log.js';
 import type { HealthIssue } from '../protocol/status.js';
 
 /** Faults that are not an agent's: the machine is short of something, or the store does not answer. */
-export type FaultCode = 'agents.launch' | 'tasks.store';
+export type FaultCode = 'agents.launch' | 'tasks.claim' | 'tasks.outcome' | 'tasks.lease' | 'tasks.recovery';
 
 /** Tells health what is wrong, once when it begins and once when it is over. */
 export class FaultReport {
