@@ -3,6 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { completionScript } from '#aiwgd/cli/completion.js';
 import { cliReference } from '#aiwgd/cli/reference.js';
 
+/** What bash offers for the last of these words. */
+function complete(...words: string[]): string[] {
+  const script = `${completionScript('bash')}
+COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}; _aiwgd; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { stdout, stderr } = spawnSync('bash', ['-c', script], { encoding: 'utf8' });
+  expect(stderr).toBe('');
+  return stdout.trim().split('\n');
+}
+
 describe('what is made from the command tree', () => {
   it('the reference names each command, option and example', () => {
     const page = cliReference();
@@ -19,13 +28,6 @@ describe('what is made from the command tree', () => {
   });
 
   it('the bash completion completes commands and options', () => {
-    const complete = (...words: string[]): string[] => {
-      const script = `${completionScript('bash')}
-COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}; _aiwgd; printf '%s\\n' "\${COMPREPLY[@]}"`;
-      const { stdout, stderr } = spawnSync('bash', ['-c', script], { encoding: 'utf8' });
-      expect(stderr).toBe('');
-      return stdout.trim().split('\n');
-    };
     expect(complete('aiwgd', 'sta')).toEqual(['start', 'status']);
     expect(complete('aiwgd', 'task', 'su')).toEqual(['submit']);
     expect(complete('aiwgd', 'task', 'submit', 'fix', '--pri')).toEqual(['--priority']);

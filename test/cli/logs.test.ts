@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { followLog } from '#aiwgd/cli/logs/follow-log.js';
 import { renderLogLine } from '#aiwgd/cli/logs/log-line.js';

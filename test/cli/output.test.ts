@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseDurationMs, parseMoment } from '#aiwgd/cli/arguments.js';
 import { AgentOutput } from '#aiwgd/cli/following/agent-output.js';
@@ -21,6 +21,7 @@ describe('text from outside', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         expect(visibleText(text)).not.toMatch(
+          // oxlint-disable-next-line no-control-regex -- finding control characters is the purpose
           /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/u,
         );
       }),

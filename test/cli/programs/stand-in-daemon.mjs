@@ -21,6 +21,38 @@ function identity() {
   };
 }
 
+// The first task completes, the second fails.
+const task = (id) => ({
+  id,
+  prompt: 'do\u001b[2J it',
+  agent: null,
+  priority: 0,
+  state: id === 'task-0001' ? 'completed' : 'failed',
+  createdAt: new Date().toISOString(),
+  startedAt: new Date().toISOString(),
+  completedAt: new Date().toISOString(),
+  pid: null,
+  result: 'two',
+  error: id === 'task-0001' ? null : 'exit code 9',
+  outputBytes: 8,
+  metadata: {},
+  attempt: 1,
+  maxAttempts: 3,
+  timeoutMs: null,
+  runAt: null,
+  waitReason: null,
+  key: null,
+  cwd: null,
+  exitCode: 0,
+  signal: null,
+  sessionId: null,
+  costUsd: null,
+  usage: null,
+  source: 'cli',
+  ruleId: null,
+  causedBy: null,
+});
+
 if (mode === 'die') {
   process.stderr.write('the stand-in breaks here\n');
   process.exit(7);
@@ -64,37 +96,6 @@ else {
     leave();
   });
   const none = { queued: 0, running: 0, completed: 0, failed: 0, cancelled: 0, timeout: 0, total: 0 };
-  // The first task completes, the second fails.
-  const task = (id) => ({
-    id,
-    prompt: 'do\u001b[2J it',
-    agent: null,
-    priority: 0,
-    state: id === 'task-0001' ? 'completed' : 'failed',
-    createdAt: new Date().toISOString(),
-    startedAt: new Date().toISOString(),
-    completedAt: new Date().toISOString(),
-    pid: null,
-    result: 'two',
-    error: id === 'task-0001' ? null : 'exit code 9',
-    outputBytes: 8,
-    metadata: {},
-    attempt: 1,
-    maxAttempts: 3,
-    timeoutMs: null,
-    runAt: null,
-    waitReason: null,
-    key: null,
-    cwd: null,
-    exitCode: 0,
-    signal: null,
-    sessionId: null,
-    costUsd: null,
-    usage: null,
-    source: 'cli',
-    ruleId: null,
-    causedBy: null,
-  });
   const answers = {
     ping: () => ({ pong: true, pid: process.pid, version: '0.0.0' }),
     'daemon.status': () => ({
