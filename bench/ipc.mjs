@@ -66,7 +66,8 @@ async function measureLines(path) {
       let received = 0;
       const send = (count) => {
         let lines = '';
-        for (; count > 0 && sent < total; count--) lines += `{"jsonrpc":"2.0","id":${++sent},"method":"ping"}\n`;
+        for (; count > 0 && sent < total; count--)
+          lines += `{"jsonrpc":"2.0","id":${++sent},"method":"ping"}\n`;
         if (lines !== '') socket.write(lines);
       };
       const started = performance.now();
@@ -122,9 +123,7 @@ async function serveEcho(path) {
     socket.on('data', (text) => {
       const lines = (rest + text).split('\n');
       rest = lines.pop();
-      let out = '';
-      for (const line of lines) out += `${line}\n`;
-      if (out !== '') socket.write(out);
+      for (const line of lines) socket.write(`${line}\n`);
     });
     socket.on('error', () => {});
   });
@@ -132,10 +131,11 @@ async function serveEcho(path) {
   await once(server, 'listening');
 }
 
+const quiet = () => {};
+
 async function serveRpc(path) {
   const { RpcServer } = await import('#aiwgd/ipc/rpc-server.js');
   const { systemClock } = await import('#aiwgd/platform/clock.js');
-  const quiet = () => {};
   const server = new RpcServer({
     address: path,
     handlers: { ping: () => ({ pong: true, pid: process.pid, version: '0' }) },

@@ -93,7 +93,7 @@ export interface Release {
 export interface ListQuery {
   state?: TaskState;
   agent?: string;
-  /** Rows at most; 1 to 1000. */
+  /** Rows at most, 1 to 1000; a page of very large tasks has fewer, and a `nextCursor`. */
   limit: number;
   /** As returned by the page before. */
   cursor?: string;
@@ -117,7 +117,11 @@ export interface ClaimRequest {
 /**
  * The durable queue. It knows order, leases and states; when to retry, time out or give up is decided by its caller.
  * A promise that resolves means: on disk, and still there after a power cut. Operations handed in one after another
- * take effect in that order. A rejected operation changed nothing; its error is an `AiwgdError` (STORAGE_FULL, …).
+ * take effect in that order. A rejected operation changed nothing; its error is an `AiwgdError` (STORAGE_FULL, …). The
+ * one exception is a store whose engine dies under it: that error says that the outcome is not known.
+ * `runAt` alone decides when a queued task is ready; `waitReason` says why to people. A NUL in
+ * the text of a new task is refused (INVALID_PARAMS); in any other text NUL becomes U+FFFD, and everywhere so does half
+ * of a surrogate pair, which UTF-8 cannot hold. Metadata and usage are JSON, which keeps both.
  */
 export interface TaskStore extends AsyncDisposable {
   /** Stores tasks, all or none. The answers stand in the order of the tasks. */
@@ -128,7 +132,10 @@ export interface TaskStore extends AsyncDisposable {
   heartbeat(updates: readonly Progress[], leaseMs: number): Promise<Heartbeat[]>;
   /** Ends a task. False (and nothing changed) when the token is fenced. */
   finish(token: string, outcome: Outcome): Promise<boolean>;
-  /** Puts a task back into the queue. False (and nothing changed) when the token is fenced. */
+  /**
+   * Puts a task back into the queue; one whose cancel was requested is cancelled instead, since its holder may never
+   * have learnt of it. False (and nothing changed) when the token is fenced.
+   */
   release(token: string, release: Release): Promise<boolean>;
   /**
    * Takes over running tasks whose lease ran out, or that any owner but `owner` holds where `othersAreDead` is set
@@ -138,7 +145,10 @@ export interface TaskStore extends AsyncDisposable {
   reap(request: { owner: string; leaseMs: number; limit: number; othersAreDead: boolean }): Promise<Claim[]>;
   /** A queued task is cancelled at once; a running one is marked, which its holder learns. Answers the state now, undefined for an unknown id. */
   requestCancel(id: string): Promise<TaskState | undefined>;
-  /** Queues an ended task anew, with fresh attempts and retries. False when it has not ended; undefined for an unknown id. */
+  /**
+   * Queues an ended task anew, with fresh attempts and retries: its attempts are counted from 1 again. False when it
+   * has not ended; undefined for an unknown id. Throws CONFLICT where another active task has its key by now.
+   */
   requeue(id: string): Promise<boolean | undefined>;
   get(id: string): Promise<StoredTask | undefined>;
   list(query: ListQuery): Promise<TaskPage>;
@@ -147,6 +157,9 @@ export interface TaskStore extends AsyncDisposable {
   nextRunAt(): Promise<number | null>;
   /** Forgets up to `limit` tasks that ended before `before`; returns their ids, so that their files can go too. */
   retain(before: number, limit: number): Promise<string[]>;
-  /** Takes in tasks of another store with their ids and states; those whose id is taken are left out. Returns how many came in. */
+  /**
+   * Takes in tasks of another store with their ids and states; those whose id is taken are left out. A running one has
+   * no holder here: the next `reap` finds it. Returns how many came in.
+   */
   import(tasks: readonly StoredTask[]): Promise<number>;
 }

@@ -1,0 +1,64 @@
+import type { AgentConfig, AgentsConfig } from './agent-config.js';
+import type { AgentProvider } from './agent-provider.js';
+import { claudeProvider } from './providers/claude.js';
+import { commandProvider } from './providers/command.js';
+
+/** An agent of the configuration, ready for use. */
+export interface Agent {
+  name: string;
+  config: AgentConfig;
+  provider: AgentProvider;
+}
+
+export interface ResolvedAgent {
+  agent: Agent;
+  /** Set where the name is none of the configuration's but one of a sub-agent of the default agent. */
+  subAgent: string | null;
+}
+
+const SUB_AGENT = /^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$/u;
+const MAX_SUB_AGENTS = 1000;
+
+/** What the names in `task.submit` mean. */
+export class AgentCatalogue {
+  readonly #agents = new Map<string, Agent>();
+  readonly #defaultName: string;
+  /** Names of sub-agents that were asked for: the queue knows them only by name. */
+  readonly #subAgents = new Set<string>();
+
+  constructor(config: AgentsConfig) {
+    this.#defaultName = config.default_agent;
+    for (const [name, agent] of Object.entries(config.agents)) {
+      const provider = agent.provider === 'claude' ? claudeProvider(agent) : commandProvider(agent);
+      this.#agents.set(name, { name, config: agent, provider });
+    }
+  }
+
+  /** Null means the default agent. Undefined where the name means nothing. */
+  resolve(name: string | null): ResolvedAgent | undefined {
+    const agent = this.#agents.get(name ?? this.#defaultName);
+    if (agent !== undefined) return { agent, subAgent: null };
+    const fallback = this.#agents.get(this.#defaultName);
+    if (name === null || fallback?.config.provider !== 'claude' || !SUB_AGENT.test(name)) return undefined;
+    if (this.#subAgents.size < MAX_SUB_AGENTS) this.#subAgents.add(name);
+    return { agent: fallback, subAgent: name };
+  }
+
+  /** A sentence that names what could have been asked for. */
+  describeUnknown(name: string | null): string {
+    const known = [...this.#agents.keys()].join(', ');
+    return `There is no agent named ${JSON.stringify(name ?? this.#defaultName)}; the configuration has: ${known}`;
+  }
+
+  /** All names under which tasks for an agent may stand in the queue. */
+  queueNames(agent: Agent): (string | null)[] {
+    return agent.name === this.#defaultName ? [null, agent.name, ...this.#subAgents] : [agent.name];
+  }
+
+  /** Agents with a limit of their own. */
+  limited(): { agent: Agent; limit: number }[] {
+    return [...this.#agents.values()].flatMap((agent) =>
+      agent.config.max_parallel === undefined ? [] : [{ agent, limit: agent.config.max_parallel }],
+    );
+  }
+}

@@ -1,0 +1,107 @@
+import type { Usage } from '../protocol/task.js';
+
+/** What an attempt is to be launched for. */
+export interface LaunchInput {
+  prompt: string;
+  /** A sub-agent of the program; null for the program itself. */
+  subAgent: string | null;
+}
+
+/** How to launch an agent. Nothing in it passes through a shell. */
+export interface Launch {
+  /** Looked up on PATH without a slash, relative to the project with one. */
+  program: string;
+  args: string[];
+  /** Variables that the program needs; `undefined` takes one away. */
+  env: Record<string, string | undefined>;
+  /** Whether the prompt's file becomes the agent's stdin; else stdin is empty. */
+  promptOnStdin: boolean;
+}
+
+/** Why an attempt failed, as far as it decides what happens next. */
+export type FailureClass =
+  /** The program is not there or cannot be run. */
+  | 'agent_missing'
+  /** The program refuses what it was given. */
+  | 'bad_arguments'
+  | 'auth'
+  | 'rate_limit'
+  | 'overloaded'
+  | 'connection'
+  /** A limit of the run itself: turns or budget. */
+  | 'run_limit'
+  | 'signal'
+  | 'no_result'
+  | 'agent_error';
+
+/** How an attempt went, judged by its agent's own rules. */
+export interface Verdict {
+  ok: boolean;
+  /** The agent's final text, at most 1 MiB. */
+  result: string | null;
+  /** In words a person understands; null when ok. */
+  error: string | null;
+  sessionId: string | null;
+  costUsd: number | null;
+  usage: Usage | null;
+  failureClass: FailureClass | null;
+}
+
+/** How an agent's process ended, with what it left. */
+export interface AgentExit {
+  exitCode: number | null;
+  signal: string | null;
+  /** Reads up to the last 1 MiB of stdout. */
+  stdoutTail: () => string;
+  /** Reads up to the last 4 KiB of stderr. */
+  stderrTail: () => string;
+}
+
+/** Follows one attempt. Memory is bounded whatever the agent prints. */
+export interface OutputParser {
+  /** False for agents whose stdout is plain text: it is not read while they run. */
+  readonly readsLines: boolean;
+  /** The agent's own session, as soon as it is known. */
+  readonly sessionId: string | null;
+  /** True after a final result: the agent has only to exit. May become false again. */
+  readonly hasResult: boolean;
+  /** Takes one line of stdout, without its newline. The bytes are only valid during the call. */
+  line(bytes: Buffer): void;
+  verdict(exit: AgentExit): Verdict;
+}
+
+/** What the supervisor has to know of one kind of agent program. */
+export interface AgentProvider {
+  /** Variables of its own family, as names or `NAME_*`, that its programs may see. */
+  readonly envFamily: readonly string[];
+  /** Throws an `AiwgdError` (INVALID_PARAMS) for a prompt that it cannot hand over. */
+  prepare(input: LaunchInput): Launch;
+  createParser(): OutputParser;
+}
+
+export const MAX_RESULT_BYTES = 1024 * 1024;
+
+/** The last `limit` bytes of a text at most, cut at a whole character. */
+export function endOfText(text: string, limit: number): string {
+  const bytes = Buffer.from(text);
+  return bytes.length <= limit ? text : endOfBytes(bytes, limit);
+}
+
+/** The last `limit` bytes at most as text, cut at a whole character. */
+export function endOfBytes(bytes: Buffer, limit: number): string {
+  let start = Math.max(0, bytes.length - limit);
+  if (start > 0) while (start < bytes.length && ((bytes[start] ?? 0) & 0xc0) === 0x80) start += 1;
+  return bytes.toString('utf8', start);
+}
+
+/** `exit 3`, `signal SIGKILL`: how a process ended, in a word. */
+export function describeExit(exit: Pick<AgentExit, 'exitCode' | 'signal'>): string {
+  return exit.signal === null ? `exit ${exit.exitCode ?? 'unknown'}` : `signal ${exit.signal}`;
+}
+
+const STDERR_LINES = 10;
+
+/** The last lines of an agent's stderr on a failure, for its `error`. */
+export function lastLines(text: string): string {
+  return text.trimEnd().split('\n').slice(-STDERR_LINES).join('\n').trim();
+}

@@ -1,0 +1,363 @@
+import { type Clock, sleep } from '../platform/clock.js';
+import type { Log } from '../platform/log.js';
+import { AiwgdError, messageOf } from '../protocol/errors.js';
+import type { DaemonStatus } from '../protocol/status.js';
+import { isFinal, type TaskState } from '../protocol/task.js';
+import type { Claim, ClaimRequest, StoredTask, Submitted, TaskStore } from '../tasks/task-store.js';
+import { AgentCatalogue } from './agent-catalogue.js';
+import type { AgentsConfig } from './agent-config.js';
+import { ClaimLoop } from './claim-loop.js';
+import { Backoff, FaultReport, type OnFault } from './fault-report.js';
+import { type LaunchFault, spawnLauncher } from './launcher.js';
+import { LEASE_MS, LeaseKeeper } from './lease-keeper.js';
+import { settleTakenOver, takeOver } from './recovery.js';
+import { untouched } from './retry-policy.js';
+import { SettlementWriter } from './settlement-writer.js';
+import { newTask, type Submission } from './submission.js';
+import { SurvivorScan } from './survivor-scan.js';
+import { type Publish, TaskEvents } from './task-events.js';
+import { TaskRun, type TaskRunDeps } from './task-run.js';
+
+export interface SupervisorSettings {
+  /** Attempts at once. */
+  maxParallel: number;
+  /** Time limit of tasks that name none. */
+  actionTimeoutMs: number;
+  /** From SIGTERM to SIGKILL, for a cancel, a timeout and what an attempt leaves running. */
+  killGraceMs: number;
+}
+
+export interface SupervisorOptions {
+  store: TaskStore;
+  agents: AgentsConfig;
+  settings: SupervisorSettings;
+  projectRoot: string;
+  /** Where the files of an attempt go. */
+  attemptFolder: (taskId: string, attempt: number) => string;
+  publish: Publish;
+  clock: Clock;
+  log: Log;
+  /** Names this daemon in the store; another one at each start. */
+  owner: string;
+  /** What is wrong with the machine or the store. */
+  onFault: OnFault;
+  /** The daemon's environment, from which agents get what is allowed. */
+  environment: Readonly<Record<string, string | undefined>>;
+  /** Between 0 and 1, for the jitter of retries. */
+  random?: () => number;
+}
+
+/** How long a stop waits for what nothing can end, beyond the grace it gives. */
+const STOP_PATIENCE_MS = 10_000;
+const QUEUE_SHOWN = 100;
+
+/**
+ * Brings tasks from the queue to agents and their outcomes back: durable submission, a bounded number of attempts at
+ * once, and an end to every process of an attempt, however it ends.
+ */
+export class AgentSupervisor {
+  readonly #options: SupervisorOptions;
+  readonly #events: TaskEvents;
+  readonly #faults: FaultReport;
+  readonly #writer: SettlementWriter;
+  readonly #loop: ClaimLoop;
+  readonly #leases: LeaseKeeper;
+  readonly #runDeps: TaskRunDeps;
+  readonly #launchBackoff = new Backoff();
+  readonly #runs = new Map<string, TaskRun>();
+  /** Claims that came too late, on their way back. */
+  readonly #returning = new Set<Promise<void>>();
+  #settings: SupervisorSettings;
+  #catalogue: AgentCatalogue;
+  /** Tasks of an earlier daemon whose processes are being ended; they hold slots. */
+  #recovering = 0;
+  #recovery: Promise<void> = Promise.resolve();
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: SupervisorOptions) {
+    const { store, clock, log, owner } = options;
+    this.#options = options;
+    this.#settings = options.settings;
+    this.#catalogue = new AgentCatalogue(options.agents);
+    this.#events = new TaskEvents(options.publish, log);
+    this.#faults = new FaultReport(log, options.onFault);
+    this.#writer = new SettlementWriter(store, clock, this.#faults);
+    this.#leases = new LeaseKeeper(store, clock, this.#faults, () => this.#runs.values());
+    this.#loop = new ClaimLoop({
+      store,
+      clock,
+      faults: this.#faults,
+      owner,
+      leaseMs: LEASE_MS,
+      demand: () => this.#demand(),
+      accept: (claim) => this.#accept(claim),
+    });
+    this.#runDeps = {
+      clock,
+      log,
+      launcher: spawnLauncher,
+      scan: new SurvivorScan(clock),
+      events: this.#events,
+      writer: this.#writer,
+      random: options.random ?? Math.random,
+      projectRoot: options.projectRoot,
+      baseEnvironment: options.environment,
+      attemptFolder: options.attemptFolder,
+      onSettling: () => this.#loop.wake(),
+      onLaunch: (fault) => this.#noteLaunch(fault),
+    };
+  }
+
+  /** Takes over what an earlier daemon left, then works on the queue. Other daemons of the project must be dead. */
+  async start(): Promise<void> {
+    const { store, owner, clock, log, projectRoot } = this.#options;
+    const claims = await takeOver(store, owner);
+    if (claims.length > 0) {
+      log.info({ tasks: claims.map(({ task }) => task.id).slice(0, QUEUE_SHOWN) }, 'Interrupted tasks found');
+      this.#recovering = claims.length;
+      const { killGraceMs } = this.#settings;
+      this.#recovery = this.#recover(
+        settleTakenOver(claims, {
+          store,
+          writer: this.#writer,
+          events: this.#events,
+          clock,
+          log,
+          projectRoot,
+          killGraceMs,
+        }),
+      );
+    }
+    this.#loop.wake();
+  }
+
+  async #recover(settled: Promise<void>): Promise<void> {
+    try {
+      await settled;
+    } catch (error) {
+      this.#faults.raise('tasks.store', `Interrupted tasks cannot be settled: ${messageOf(error)}`);
+    } finally {
+      this.#recovering = 0;
+      this.#loop.wake();
+    }
+  }
+
+  /** Queues a task; when this resolves it is on disk. Throws INVALID_PARAMS, DAEMON_STOPPING or the store's error. */
+  async submit(submission: Submission): Promise<{ taskId: string; state: TaskState; deduped: boolean }> {
+    if (this.#stopping !== undefined)
+      throw new AiwgdError(
+        'DAEMON_STOPPING',
+        'The daemon is stopping; submit the task again when it is back',
+      );
+    const { store, projectRoot, clock } = this.#options;
+    const task = newTask(submission, {
+      catalogue: this.#catalogue,
+      projectRoot,
+      actionTimeoutMs: this.#settings.actionTimeoutMs,
+      now: clock.now(),
+    });
+    const [submitted] = (await store.submit([task])) as [Submitted];
+    if (!submitted.deduped) {
+      this.#events.queued({ ...task, id: submitted.id, attempt: 0 });
+      this.#loop.wake();
+    }
+    return { taskId: submitted.id, state: submitted.state, deduped: submitted.deduped };
+  }
+
+  /**
+   * Cancels a task; a running one is cancelled when none of its processes is left. False when it had already ended, or
+   * ended otherwise meanwhile. Throws NOT_FOUND.
+   */
+  async cancel(taskId: string): Promise<boolean> {
+    const { store } = this.#options;
+    const task = await store.get(taskId);
+    if (task === undefined) throw noSuchTask(taskId);
+    if (isFinal(task.state)) return false;
+    const state = await store.requestCancel(taskId);
+    if (state === 'cancelled') {
+      this.#events.ended(task, { state: 'cancelled' }, null);
+      return true;
+    }
+    return state === 'running' && this.#cancelRunning(task);
+  }
+
+  async #cancelRunning(task: StoredTask): Promise<boolean> {
+    // Its claim, or its settlement after a crash, may be on its way.
+    if (!this.#runs.has(task.id)) await Promise.all([this.#loop.settled(), this.#recovery]);
+    const run = this.#runs.get(task.id);
+    run?.cancel();
+    await run?.done;
+    const cancelled = (await this.#options.store.get(task.id))?.state === 'cancelled';
+    // A task on its way back to the queue is cancelled by the store itself.
+    if (cancelled && run?.settlement?.kind !== 'finish')
+      this.#events.ended(task, { state: 'cancelled' }, null);
+    return cancelled;
+  }
+
+  /** Queues an ended task anew. Throws NOT_FOUND, or CONFLICT where it has not ended. */
+  async retry(taskId: string): Promise<{ taskId: string; state: TaskState }> {
+    const { store } = this.#options;
+    const requeued = await store.requeue(taskId);
+    const task = await store.get(taskId);
+    if (requeued === undefined || task === undefined) throw noSuchTask(taskId);
+    if (!requeued) {
+      throw new AiwgdError(
+        'CONFLICT',
+        `Task ${taskId} is ${task.state}; only a task that has ended can be retried`,
+      );
+    }
+    this.#events.queued(task);
+    this.#loop.wake();
+    return { taskId, state: 'queued' };
+  }
+
+  /** New settings hold from the next claim on; what runs is left as it is. */
+  reconfigure(settings: SupervisorSettings, agents: AgentsConfig): void {
+    this.#settings = settings;
+    this.#catalogue = new AgentCatalogue(agents);
+    this.#loop.wake();
+  }
+
+  /** What the store does not know yet of a running task. */
+  live(taskId: string): { pid: number | null; outputBytes: number; sessionId: string | null } | undefined {
+    const run = this.#runs.get(taskId);
+    return run?.phase === 'running' ? run.live : undefined;
+  }
+
+  async status(): Promise<DaemonStatus['subsystems']['supervisor']> {
+    const { store } = this.#options;
+    const [counts, page] = await Promise.all([
+      store.counts(),
+      store.list({ state: 'queued', limit: QUEUE_SHOWN }),
+    ]);
+    const running = [...this.#runs.values()].filter((run) => run.phase === 'running');
+    return {
+      running: running.length,
+      queued: counts.queued,
+      maxConcurrency: this.#settings.maxParallel,
+      tasks: {
+        running: running.map((run) => run.claim.task.id),
+        queued: page.tasks.map((task) => task.id).toReversed(),
+      },
+    };
+  }
+
+  /**
+   * Takes no more work, tells the agents to finish, and after `graceMs` ends them; tasks that were cut off go back to
+   * the queue. Resolves when nothing runs. A second call with `graceMs` 0 makes it immediate.
+   */
+  stop({ graceMs }: { graceMs: number }): Promise<void> {
+    this.#stopping ??= this.#stop(graceMs);
+    if (graceMs === 0) for (const run of this.#runs.values()) run.hurry();
+    return this.#stopping;
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    this.#loop.close();
+    for (const run of this.#runs.values()) run.stop(graceMs);
+    const patience = new AbortController();
+    const ended = this.#allEnded();
+    await Promise.race([ended, sleep(this.#options.clock, graceMs + STOP_PATIENCE_MS, patience.signal)]);
+    patience.abort();
+    this.#writer.giveUp();
+    this.#leases.close();
+    const left = [...this.#runs.values()].filter((run) => run.phase === 'running');
+    if (left.length === 0) await ended;
+    else
+      this.#options.log.error(
+        { tasks: left.map((run) => run.claim.task.id) },
+        'Some attempts could not be ended',
+      );
+  }
+
+  async #allEnded(): Promise<void> {
+    await this.#loop.settled();
+    await Promise.all([
+      this.#recovery,
+      ...this.#returning,
+      ...[...this.#runs.values()].map((run) => run.done),
+    ]);
+  }
+
+  #demand(): Pick<ClaimRequest, 'limit' | 'exceptAgents'> | null {
+    let limit = this.#settings.maxParallel - this.#taken();
+    const exceptAgents: (string | null)[] = [];
+    for (const { agent, limit: own } of this.#catalogue.limited()) {
+      const free = own - this.#taken(agent.name);
+      if (free <= 0) exceptAgents.push(...this.#catalogue.queueNames(agent));
+      // Not more at once than the narrowest agent has room for: all of them might be for it.
+      else limit = Math.min(limit, free);
+    }
+    if (limit <= 0) return null;
+    return exceptAgents.length === 0 ? { limit } : { limit, exceptAgents };
+  }
+
+  /** Slots that are taken, of one agent or of all. */
+  #taken(agentName?: string): number {
+    let taken = agentName === undefined ? this.#recovering : 0;
+    for (const run of this.#runs.values()) {
+      const holds = run.phase === 'running' || run.phase === 'unstored';
+      if (holds && (agentName === undefined || run.agentName === agentName)) taken += 1;
+    }
+    return taken;
+  }
+
+  #accept(claim: Claim): void {
+    if (this.#stopping !== undefined || !this.#hasRoom(claim)) {
+      this.#giveBack(claim);
+      return;
+    }
+    const run = new TaskRun(claim, this.#catalogue, this.#settings, this.#runDeps);
+    this.#runs.set(claim.task.id, run);
+    this.#leases.wake();
+    void this.#forgetAfter(run);
+  }
+
+  async #forgetAfter(run: TaskRun): Promise<void> {
+    await run.done;
+    const { id } = run.claim.task;
+    // The same task may run again by now.
+    if (this.#runs.get(id) === run) this.#runs.delete(id);
+  }
+
+  /** The limits may have changed while the claim was on its way, or a sub-agent's name was not known yet. */
+  #hasRoom(claim: Claim): boolean {
+    if (this.#taken() >= this.#settings.maxParallel) return false;
+    const agent = this.#catalogue.resolve(claim.task.agent)?.agent;
+    const own = agent?.config.max_parallel;
+    return agent === undefined || own === undefined || this.#taken(agent.name) < own;
+  }
+
+  #giveBack(claim: Claim): void {
+    const returning = this.#writer
+      .write(claim.token, { kind: 'release', release: untouched(claim.task.error) })
+      .then(
+        () => undefined,
+        (error: unknown) => {
+          this.#options.log.error(
+            { taskId: claim.task.id, error: messageOf(error) },
+            'A claim cannot be given back',
+          );
+        },
+      )
+      .finally(() => this.#returning.delete(returning));
+    this.#returning.add(returning);
+  }
+
+  #noteLaunch(fault: LaunchFault | null): void {
+    if (fault === null) {
+      this.#launchBackoff.reset();
+      this.#faults.clear('agents.launch');
+      return;
+    }
+    this.#faults.raise(
+      'agents.launch',
+      `Agents cannot be started: ${fault.message}; the tasks wait in the queue`,
+    );
+    this.#loop.pause(this.#launchBackoff.nextMs());
+  }
+}
+
+function noSuchTask(taskId: string): AiwgdError {
+  return new AiwgdError('NOT_FOUND', `There is no task ${taskId}; aiwgd task list shows them`);
+}

@@ -1,0 +1,135 @@
+import { type Clock, sleep } from '../platform/clock.js';
+import { type ProcessIdentity, startTimeOf } from '../platform/process-identity.js';
+import { listProcesses, type ProcessEntry, readMarks } from './process-table.js';
+
+export interface EndTreeRequest {
+  attemptId: string;
+  /** The agent itself, leader of its own session and process group; undefined where only what it left is to go. */
+  leader: ProcessIdentity | undefined;
+  /** From SIGTERM to SIGKILL. */
+  graceMs: number;
+  clock: Clock;
+  /** Aborted when there is no more time for grace. */
+  hurry?: AbortSignal;
+}
+
+/** How long what ignores even SIGKILL is waited for: the kernel holds it, in a read from a dead disk, say. */
+const KILL_PATIENCE_MS = 5_000;
+const FIRST_POLL_MS = 10;
+const LONGEST_POLL_MS = 100;
+
+/**
+ * Ends every process of an attempt, in whatever session or process group it is: SIGTERM to the agent and its group,
+ * after the agent's end also to what it left, SIGKILL to all when the grace is over, again until none is left.
+ * A process is signalled only when it carries the attempt's mark at that moment, or descends from one that does.
+ * Answers the pids that are still there after all; empty but for processes that the kernel itself holds.
+ */
+export async function endTree(request: EndTreeRequest): Promise<number[]> {
+  const { clock, leader } = request;
+  const tree = new AttemptTree(request.attemptId, leader);
+  // Where no mark can be read, this look before the first signal is what later ones go by.
+  tree.living();
+  if (leader !== undefined) signalLeader(leader);
+  const deadline = clock.monotonic() + request.graceMs;
+  let restTold = false;
+  for (let poll = FIRST_POLL_MS; ; poll = Math.min(poll * 2, LONGEST_POLL_MS)) {
+    const left = tree.living();
+    if (left.length === 0) return [];
+    if (!restTold && !left.some((entry) => entry.pid === leader?.pid)) {
+      restTold = true;
+      for (const entry of left) signal(entry, 'SIGTERM');
+    }
+    const remaining = deadline - clock.monotonic();
+    if (remaining <= 0 || request.hurry?.aborted) break;
+    await sleep(clock, Math.min(poll, remaining), request.hurry);
+  }
+  return killAll(tree, clock);
+}
+
+async function killAll(tree: AttemptTree, clock: Clock): Promise<number[]> {
+  const deadline = clock.monotonic() + KILL_PATIENCE_MS;
+  for (let poll = 1; ; poll = Math.min(poll * 2, LONGEST_POLL_MS)) {
+    const left = tree.living();
+    if (left.length === 0) return [];
+    if (clock.monotonic() >= deadline) return left.map((entry) => entry.pid);
+    for (const entry of left) signal(entry, 'SIGKILL');
+    await sleep(clock, poll);
+  }
+}
+
+/** The processes of one attempt; remembers those it saw, for they may lose their parents. */
+class AttemptTree {
+  readonly #attemptId: string;
+  /** Start time by pid. */
+  readonly #seen = new Map<number, string>();
+
+  constructor(attemptId: string, leader: ProcessIdentity | undefined) {
+    this.#attemptId = attemptId;
+    if (leader !== undefined) this.#seen.set(leader.pid, leader.startTime);
+  }
+
+  living(): ProcessEntry[] {
+    const all = listProcesses();
+    const owned = new Set<number>();
+    for (const entry of all) {
+      if (this.#seen.get(entry.pid) === entry.startTime || this.#isMarked(entry.pid)) owned.add(entry.pid);
+    }
+    for (let before = -1; before !== owned.size; ) {
+      before = owned.size;
+      for (const entry of all) if (owned.has(entry.ppid)) owned.add(entry.pid);
+    }
+    owned.delete(process.pid);
+    const living = all.filter((entry) => owned.has(entry.pid));
+    this.#seen.clear();
+    for (const entry of living) this.#seen.set(entry.pid, entry.startTime);
+    return living;
+  }
+
+  #isMarked(pid: number): boolean {
+    if (process.platform !== 'linux') return false;
+    const marks = readMarks(pid);
+    return typeof marks === 'object' && marks.attemptId === this.#attemptId;
+  }
+}
+
+/** SIGTERM to the agent's process group, of which it is the leader while it lives. */
+function signalLeader(leader: ProcessIdentity): void {
+  if (startTimeOf(leader.pid) === leader.startTime) send(-leader.pid, 'SIGTERM');
+}
+
+/** Signals exactly this process: its identity is checked at the last moment. */
+function signal(entry: ProcessEntry, name: NodeJS.Signals): void {
+  if (startTimeOf(entry.pid) === entry.startTime) send(entry.pid, name);
+}
+
+function send(target: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(target, name);
+  } catch {
+    // It ended meanwhile, or is another user's: the next look at the machine tells.
+  }
+}
+
+/**
+ * Ends what earlier attempts of a project left running, found by their marks: after a crash nobody else knows them.
+ * Answers the pids that are still there. Elsewhere than on Linux marks cannot be read, and nothing is done.
+ */
+export async function reapStrays(request: {
+  projectRoot: string;
+  isOurs: (attemptId: string) => boolean;
+  graceMs: number;
+  clock: Clock;
+}): Promise<number[]> {
+  if (process.platform !== 'linux') return [];
+  const attempts = new Set<string>();
+  for (const { pid } of listProcesses()) {
+    const marks = readMarks(pid);
+    if (typeof marks !== 'object' || marks.project !== request.projectRoot) continue;
+    if (request.isOurs(marks.attemptId)) attempts.add(marks.attemptId);
+  }
+  const { graceMs, clock } = request;
+  const left = await Promise.all(
+    [...attempts].map((attemptId) => endTree({ attemptId, leader: undefined, graceMs, clock })),
+  );
+  return left.flat();
+}

@@ -1,0 +1,31 @@
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Claim } from '../tasks/task-store.js';
+import type { AttemptEnd } from './attempt.js';
+
+/**
+ * Leaves what became of an attempt beside its output, whole or not at all. Off the event loop: on a journaling file
+ * system a new file may wait for the store's flush, which happens at the same moment.
+ */
+export async function writeResultFile(folder: string, claim: Claim, end: AttemptEnd): Promise<void> {
+  const { verdict, verb, startedAt, ...facts } = end;
+  const result = {
+    taskId: claim.task.id,
+    attempt: claim.task.attempt,
+    attemptId: claim.attemptId,
+    startedAt: new Date(startedAt).toISOString(),
+    endedAt: new Date(startedAt + facts.durationMs).toISOString(),
+    endedBy: verb,
+    ...facts,
+    ...verdict,
+  };
+  const path = join(folder, 'result.json');
+  const temporary = `${path}.tmp`;
+  try {
+    await writeFile(temporary, `${JSON.stringify(result)}\n`, { mode: 0o600 });
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,55 @@
+import { type Clock, sleep } from '../platform/clock.js';
+import { messageOf } from '../protocol/errors.js';
+import type { TaskStore } from '../tasks/task-store.js';
+import { Backoff, type FaultReport } from './fault-report.js';
+import type { Settlement } from './retry-policy.js';
+
+/** Writes what became of tasks, and keeps trying while the store cannot take it (a full disk, say). */
+export class SettlementWriter {
+  readonly #store: TaskStore;
+  readonly #clock: Clock;
+  readonly #faults: FaultReport;
+  readonly #givenUp = new AbortController();
+
+  constructor(store: TaskStore, clock: Clock, faults: FaultReport) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#faults = faults;
+  }
+
+  /**
+   * The first try is handed to the store before this returns, so that it shares a commit with what follows. False when
+   * the task is another owner's. `onDelayed` is called once the store has refused for the first time. Throws the
+   * store's error only after `giveUp`: then the lease runs out, and the next daemon has the task.
+   */
+  async write(
+    token: string,
+    settlement: Settlement,
+    onDelayed: () => void = () => undefined,
+  ): Promise<boolean> {
+    const backoff = new Backoff();
+    for (;;) {
+      try {
+        const held = await this.#issue(token, settlement);
+        this.#faults.clear('tasks.store');
+        return held;
+      } catch (error) {
+        this.#faults.raise('tasks.store', `The outcome of a task cannot be stored: ${messageOf(error)}`);
+        onDelayed();
+        await sleep(this.#clock, backoff.nextMs(), this.#givenUp.signal);
+        if (this.#givenUp.signal.aborted) throw error;
+      }
+    }
+  }
+
+  /** Whatever waits to be tried again fails. */
+  giveUp(): void {
+    this.#givenUp.abort();
+  }
+
+  #issue(token: string, settlement: Settlement): Promise<boolean> {
+    return settlement.kind === 'finish'
+      ? this.#store.finish(token, settlement.outcome)
+      : this.#store.release(token, settlement.release);
+  }
+}

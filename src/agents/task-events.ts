@@ -1,0 +1,103 @@
+import type { Log } from '../platform/log.js';
+import type { NewEvent, TaskTopic } from '../protocol/event.js';
+import type { FinalState, TaskState } from '../protocol/task.js';
+import type { Outcome, StoredTask } from '../tasks/task-store.js';
+import type { StreamSizes } from './attempt-files.js';
+
+export type Publish = (event: NewEvent) => void;
+
+/** The fields of a task that its events tell. */
+export type TaskFacts = Pick<StoredTask, 'id' | 'agent' | 'priority' | 'attempt' | 'ruleId' | 'causedBy'>;
+
+const END_TOPIC: Record<FinalState, TaskTopic> = {
+  completed: 'task:completed',
+  failed: 'task:failed',
+  timeout: 'task:timeout',
+  cancelled: 'task:cancelled',
+};
+
+/** Tells the world what became of tasks; called only after the store has acknowledged it. Prompts are never told. */
+export class TaskEvents {
+  readonly #publish: Publish;
+  readonly #log: Log;
+
+  constructor(publish: Publish, log: Log) {
+    this.#publish = publish;
+    this.#log = log;
+  }
+
+  queued(task: TaskFacts): void {
+    this.#log.info({ taskId: task.id, agent: task.agent, priority: task.priority }, 'Task queued');
+    this.#tell('task:queued', task, 'queued');
+  }
+
+  started(task: TaskFacts, pid: number | null): void {
+    this.#log.info({ taskId: task.id, agent: task.agent, attempt: task.attempt, pid }, 'Task started');
+    this.#tell('task:started', task, 'running');
+  }
+
+  output(task: TaskFacts, sizes: StreamSizes): void {
+    this.#publish({
+      type: 'task:output',
+      source: 'supervisor',
+      payload: {
+        taskId: task.id,
+        state: 'running',
+        attempt: task.attempt,
+        stdoutBytes: sizes.stdout,
+        stderrBytes: sizes.stderr,
+      },
+      ...causeOf(task),
+    });
+  }
+
+  ended(
+    task: TaskFacts,
+    outcome: Pick<Outcome, 'state'> & Partial<Outcome>,
+    durationMs: number | null,
+  ): void {
+    const { state, error, exitCode, signal, costUsd } = outcome;
+    const details = {
+      ...(error ? { error } : {}),
+      ...(exitCode === null || exitCode === undefined ? {} : { exitCode }),
+      ...(signal ? { signal } : {}),
+      ...(costUsd === null || costUsd === undefined ? {} : { costUsd }),
+      ...(durationMs === null ? {} : { durationMs }),
+    };
+    const { error: _, ...numbers } = details;
+    this.#log.info({ taskId: task.id, attempt: task.attempt, state, ...numbers }, `Task ${state}`);
+    this.#tell(END_TOPIC[state], task, state, details);
+  }
+
+  retrying(task: TaskFacts, error: string | null, runAt: number): void {
+    this.#log.info(
+      { taskId: task.id, attempt: task.attempt, runAt: new Date(runAt).toISOString() },
+      'Task waits for a retry',
+    );
+    this.#tell('task:retrying', task, 'queued', {
+      ...(error === null ? {} : { error }),
+      runAt: new Date(runAt).toISOString(),
+    });
+  }
+
+  #tell(type: TaskTopic, task: TaskFacts, state: TaskState, details: Record<string, unknown> = {}): void {
+    this.#publish({
+      type,
+      source: 'supervisor',
+      payload: {
+        taskId: task.id,
+        state,
+        agent: task.agent,
+        priority: task.priority,
+        attempt: task.attempt,
+        ...(task.ruleId === null ? {} : { ruleId: task.ruleId }),
+        ...details,
+      },
+      ...causeOf(task),
+    });
+  }
+}
+
+function causeOf(task: TaskFacts): { cause?: string } {
+  return task.causedBy === null ? {} : { cause: task.causedBy };
+}

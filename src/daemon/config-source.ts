@@ -1,0 +1,38 @@
+import { existsSync } from 'node:fs';
+import { writeFileAtomic } from '../platform/atomic-file.js';
+import type { Config } from '../protocol/config/config-schema.js';
+import { defaultConfigText } from '../protocol/config/default-config.js';
+import { formatProblems } from '../protocol/config/problems.js';
+import { invalidConfig, parseConfig, readConfigFile } from '../protocol/config/read-config.js';
+import { AiwgdError, messageOf } from '../protocol/errors.js';
+
+export interface LoadedConfig {
+  config: Config;
+  warnings: string[];
+}
+
+/**
+ * Reads and validates the configuration. A missing file is written with the defaults where `writeDefault` is set.
+ * Throws INVALID_CONFIG with all errors at once, each with its place and remedy.
+ */
+export function loadConfig(file: string, { writeDefault }: { writeDefault: boolean }): LoadedConfig {
+  if (writeDefault && !existsSync(file)) {
+    try {
+      writeFileAtomic(file, defaultConfigText(), { mode: 0o644 });
+    } catch (cause) {
+      throw new AiwgdError(
+        'START_FAILED',
+        `Cannot write the default configuration ${file}: ${messageOf(cause)}`,
+        {
+          cause,
+        },
+      );
+    }
+  }
+  const text = readConfigFile(file);
+  if (text === undefined) throw new AiwgdError('INVALID_CONFIG', `There is no configuration file ${file}.`);
+  const parsed = parseConfig(text, file);
+  if (!parsed.ok) throw invalidConfig(file, parsed.problems);
+  const warnings = parsed.warnings.map((warning) => formatProblems(file, [warning]));
+  return { config: parsed.config, warnings };
+}

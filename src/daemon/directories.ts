@@ -1,0 +1,48 @@
+import { chmodSync, mkdirSync, realpathSync, rmdirSync, statSync } from 'node:fs';
+import { AiwgdError, messageOf } from '../protocol/errors.js';
+import { type ProjectPaths, projectPaths } from '../protocol/project-paths.js';
+
+/** The project's folder without symbolic links, so that two ways to it are one project. Throws START_FAILED. */
+export function resolveProject(folder: string): string {
+  try {
+    const root = realpathSync(folder);
+    if (!statSync(root).isDirectory()) throw new Error('it is not a folder');
+    return root;
+  } catch (cause) {
+    throw new AiwgdError('START_FAILED', `Cannot use the project ${folder}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+export interface PreparedDirectories {
+  paths: ProjectPaths;
+  /** After a failed start: removes those folders again that were made here and are still empty. */
+  removeEmpty: () => void;
+}
+
+/** Makes the folders of a project; what the daemon keeps is for its owner alone. Throws START_FAILED. */
+export function prepareDirectories(root: string): PreparedDirectories {
+  const paths = projectPaths(root);
+  const made: string[] = [];
+  try {
+    for (const folder of [paths.aiwg, paths.daemon, paths.actions, paths.events]) {
+      const mode = folder === paths.aiwg ? 0o755 : 0o700;
+      if (mkdirSync(folder, { recursive: true, mode }) !== undefined) made.push(folder);
+      if (folder !== paths.aiwg) chmodSync(folder, mode);
+    }
+  } catch (cause) {
+    throw new AiwgdError(
+      'START_FAILED',
+      `Cannot create ${paths.daemon}: ${messageOf(cause)}. The daemon needs to write there.`,
+      { cause },
+    );
+  }
+  return { paths, removeEmpty: () => made.toReversed().forEach(removeIfEmpty) };
+}
+
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error;
+  }
+}

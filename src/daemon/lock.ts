@@ -1,0 +1,100 @@
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { parseLock } from '../ipc/running-daemon.js';
+import { writeAll } from '../platform/atomic-file.js';
+import { identityOf, isAlive, type ProcessIdentity } from '../platform/process-identity.js';
+import { AiwgdError, messageOf } from '../protocol/errors.js';
+import type { ProjectPaths } from '../protocol/project-paths.js';
+import { LOCK_EX, libc } from './libc.js';
+
+/** The right to be the one daemon of a project. */
+export interface ProjectLock {
+  readonly holder: ProcessIdentity;
+  /** Gives the right back; harmless when done twice. */
+  release(): void;
+}
+
+/** How often a lock that was stale, then gone, then taken by another, is looked at again before we give up. */
+const TRIES = 5;
+
+/**
+ * Takes the project's lock. It is a file made with `wx`, so of many takers one wins. A lock whose process is gone
+ * (kill -9, a reboot, a pid that now names another process) is removed first, under a kernel lock on the folder, so
+ * that nobody removes the lock of a daemon that has just taken over.
+ * Throws ALREADY_RUNNING naming the pid, or START_FAILED when the file can't be written.
+ */
+export function acquireLock(paths: ProjectPaths): ProjectLock {
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const lock = create(paths.lock);
+    if (lock !== undefined) return lock;
+    const holder = readSettled(paths.lock);
+    if (holder === 'gone') continue;
+    if (holder !== 'damaged' && isAlive(holder)) throw alreadyRunning(holder.pid);
+    removeStale(paths);
+  }
+  throw new AiwgdError('START_FAILED', `Another process keeps changing ${paths.lock}; try again.`);
+}
+
+function alreadyRunning(pid: number): AiwgdError {
+  return new AiwgdError('ALREADY_RUNNING', `Daemon is already running (PID: ${pid})`, { data: { pid } });
+}
+
+function create(path: string): ProjectLock | undefined {
+  let file: number;
+  try {
+    file = openSync(path, 'wx', 0o600);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
+    throw new AiwgdError('START_FAILED', `Cannot create the lock ${path}: ${messageOf(cause)}`, { cause });
+  }
+  const holder = identityOf();
+  try {
+    if (holder === undefined) throw new Error('this process cannot read its own start time');
+    writeAll(file, Buffer.from(`${JSON.stringify(holder)}\n`));
+  } catch (cause) {
+    rmSync(path, { force: true });
+    throw new AiwgdError('START_FAILED', `Cannot write the lock ${path}: ${messageOf(cause)}`, { cause });
+  } finally {
+    closeSync(file);
+  }
+  return { holder, release: () => releaseOwn(path, holder) };
+}
+
+function releaseOwn(path: string, own: ProcessIdentity): void {
+  const found = read(path);
+  if (typeof found === 'object' && found.pid === own.pid && found.startTime === own.startTime) {
+    rmSync(path, { force: true });
+  }
+}
+
+function read(path: string): ProcessIdentity | 'gone' | 'damaged' {
+  try {
+    return parseLock(readFileSync(path, 'utf8')) ?? 'damaged';
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'gone';
+    throw new AiwgdError('START_FAILED', `Cannot read the lock ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Between its creation and the write that follows at once, a lock is empty: look again before calling it damaged. */
+function readSettled(path: string): ProcessIdentity | 'gone' | 'damaged' {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (let tries = 0; tries < 20; tries += 1) {
+    const found = read(path);
+    if (found !== 'damaged') return found;
+    Atomics.wait(pause, 0, 0, 10);
+  }
+  return 'damaged';
+}
+
+function removeStale(paths: ProjectPaths): void {
+  const folder = openSync(paths.daemon, 'r');
+  try {
+    libc().flock(folder, LOCK_EX);
+    const found = read(paths.lock);
+    if (found === 'damaged' || (found !== 'gone' && !isAlive(found))) rmSync(paths.lock, { force: true });
+  } finally {
+    closeSync(folder);
+  }
+}

@@ -1,0 +1,48 @@
+import { existsSync } from 'node:fs';
+import type { Clock } from '../platform/clock.js';
+import type { Log } from '../platform/log.js';
+import { messageOf } from '../protocol/errors.js';
+import type { ProjectPaths } from '../protocol/project-paths.js';
+import { importOriginal, keepDamagedTasksFile } from '../tasks/import-original.js';
+import { openSqliteTaskStore } from '../tasks/sqlite/sqlite-task-store.js';
+import type { TaskStore } from '../tasks/task-store.js';
+import type { HealthRegister } from './health.js';
+
+export interface OpenTasksOptions {
+  paths: ProjectPaths;
+  clock: Clock;
+  log: Log;
+  health: HealthRegister;
+}
+
+/**
+ * Opens the task store. Where there is no database yet, or the one that was there is damaged (it is kept aside), the
+ * tasks of `tasks.json` are taken over: those of the original program, or the newest ones of our own export.
+ */
+export async function openTasks({ paths, clock, log, health }: OpenTasksOptions): Promise<TaskStore> {
+  const isNew = !existsSync(paths.database);
+  const { store, damaged } = await openSqliteTaskStore({ path: paths.database, clock, log });
+  if (!isNew && damaged === null) return store;
+  const taken = existsSync(paths.tasksExport) ? await takeOver(store, { paths, clock, log, health }) : 0;
+  if (taken > 0) log.info({ tasks: taken, file: paths.tasksExport }, 'tasks taken over from tasks.json');
+  if (damaged !== null) {
+    health.raise(
+      'database_damaged',
+      `The task database was damaged. It is kept as ${damaged}; a new one was begun with ${taken} tasks from tasks.json.`,
+    );
+    log.error({ kept: damaged, tasks: taken }, 'task database damaged');
+  }
+  return store;
+}
+
+async function takeOver(store: TaskStore, { paths, clock, log, health }: OpenTasksOptions): Promise<number> {
+  const file = paths.tasksExport;
+  try {
+    return await store.import(await importOriginal(file));
+  } catch (error) {
+    const kept = await keepDamagedTasksFile(file, clock.now());
+    health.raise('tasks_json_damaged', `${messageOf(error)} The file is kept as ${kept}.`);
+    log.error({ err: error, kept }, 'tasks.json damaged');
+    return 0;
+  }
+}

@@ -1,0 +1,41 @@
+import type { EventRouter } from '../events/event-router.js';
+import type { Handlers } from '../ipc/rpc-server.js';
+import type { ResultOf } from '../protocol/method-types.js';
+import { VERSION } from '../protocol/version.js';
+import { type TaskHandlerParts, taskHandlers } from './task-handlers.js';
+
+export interface HandlerParts extends TaskHandlerParts {
+  router: EventRouter;
+  status(): Promise<ResultOf<'daemon.status'>>;
+  reload(): Promise<ResultOf<'daemon.reload'>>;
+  stop(graceMs: number | undefined): void;
+}
+
+const DEFAULT_HISTORY_ROWS = 100;
+
+/** What the daemon answers to each method; the server itself answers `rpc.discover`, `subscribe` and `unsubscribe`. */
+export function rpcHandlers(parts: HandlerParts): Handlers {
+  const { router } = parts;
+  return {
+    ...taskHandlers(parts),
+    ping: () => ({ pong: true, pid: process.pid, version: VERSION }),
+    'daemon.status': () => parts.status(),
+    'daemon.reload': () => parts.reload(),
+    'daemon.stop': ({ graceMs }) => {
+      parts.stop(graceMs);
+      return { stopping: true };
+    },
+    'event.emit': ({ topic, payload = {}, cause }) => {
+      const event = { type: topic, source: 'rpc', payload, ...(cause === undefined ? {} : { cause }) };
+      return { eventId: router.publish(event).id };
+    },
+    'event.history': ({ limit = DEFAULT_HISTORY_ROWS, ...query }) =>
+      router.history.query({ ...query, limit }),
+    'event.dead.list': () => router.deadLetters.list(),
+    'event.dead.retry': async ({ id }) => ({ delivered: await router.deadLetters.retry(id) }),
+    'event.dead.drop': ({ id }) => {
+      router.deadLetters.drop(id);
+      return { dropped: true };
+    },
+  };
+}

@@ -1,0 +1,144 @@
+import { readFile, rename, stat } from 'node:fs/promises';
+import { AiwgdError, messageOf } from '../protocol/errors.js';
+import { isFinal, TASK_SOURCES, TASK_STATES, type TaskState, WAIT_REASONS } from '../protocol/task.js';
+import { keepAsidePath } from './keep-aside.js';
+import { seqOf } from './task-id.js';
+import type { StoredTask } from './task-store.js';
+
+/** A `tasks.json` whose content is not what it should be; the caller keeps it with `keepDamagedTasksFile`. */
+export class DamagedTasksFileError extends AiwgdError {
+  constructor(path: string, reason: string, cause?: unknown) {
+    super('STORAGE_FAILED', `${path} is damaged: ${reason}.`, { cause, data: { path, reason } });
+  }
+}
+
+/**
+ * Reads the `tasks.json` of the original program, or our own export, which has the same form. A task that was running
+ * is queued: nobody runs it any more. Throws DamagedTasksFileError, or STORAGE_FAILED where the file can't be read.
+ */
+export async function importOriginal(path: string): Promise<StoredTask[]> {
+  const { text, time } = await readTasksFile(path);
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch (error) {
+    throw new DamagedTasksFileError(path, `it is not JSON (${messageOf(error)})`, error);
+  }
+  const tasks = isRecord(content) ? content['tasks'] : undefined;
+  if (!Array.isArray(tasks)) throw new DamagedTasksFileError(path, 'it has no list "tasks"');
+  return tasks.map((task: unknown, index) => {
+    const place = `tasks[${index}]`;
+    if (!isRecord(task)) throw new DamagedTasksFileError(path, `${place} is no object`);
+    const { id, prompt, state } = task;
+    if (typeof id !== 'string' || seqOf(id) === undefined) {
+      throw new DamagedTasksFileError(path, `${place}.id is no task id such as "task-0001"`);
+    }
+    if (typeof prompt !== 'string') throw new DamagedTasksFileError(path, `${place}.prompt is no text`);
+    if (!isOneOf(TASK_STATES, state)) {
+      throw new DamagedTasksFileError(path, `${place}.state is none of ${TASK_STATES.join(', ')}`);
+    }
+    return storedTask(task, { id, prompt, state }, time);
+  });
+}
+
+/** Renames a damaged file to `<path>.damaged-<time>`, over nothing that is there. Answers its new path. */
+export async function keepDamagedTasksFile(path: string, time: number): Promise<string> {
+  const kept = keepAsidePath(path, time);
+  await rename(path, kept);
+  return kept;
+}
+
+async function readTasksFile(path: string): Promise<{ text: string; time: string }> {
+  try {
+    const { mtime } = await stat(path);
+    return { text: await readFile(path, 'utf8'), time: mtime.toISOString() };
+  } catch (error) {
+    throw new AiwgdError('STORAGE_FAILED', `${path} cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function storedTask(
+  task: Record<string, unknown>,
+  core: { id: string; prompt: string; state: TaskState },
+  fileTime: string,
+): StoredTask {
+  const ended = isFinal(core.state);
+  const createdAt = timeOf(task['createdAt']) ?? fileTime;
+  return {
+    id: core.id,
+    prompt: core.prompt,
+    agent: textOf(task['agent']),
+    priority: wholeNumberOf(task['priority']) ?? 0,
+    state: ended ? core.state : 'queued',
+    createdAt,
+    startedAt: ended ? timeOf(task['startedAt']) : null,
+    completedAt: ended ? (timeOf(task['completedAt']) ?? createdAt) : null,
+    pid: null,
+    result: resultOf(task['result']),
+    error: resultOf(task['error']),
+    metadata: isRecord(task['metadata']) ? task['metadata'] : {},
+    sessionId: textOf(task['sessionId']),
+    ...limitsOf(task, ended),
+    ...outcomeOf(task, ended),
+    ...originOf(task),
+  };
+}
+
+function limitsOf(task: Record<string, unknown>, ended: boolean) {
+  return {
+    attempt: wholeNumberOf(task['attempt']) ?? (ended ? 1 : 0),
+    maxAttempts: wholeNumberOf(task['maxAttempts']) ?? 3,
+    timeoutMs: wholeNumberOf(task['timeoutMs']),
+    runAt: ended ? null : timeOf(task['runAt']),
+    waitReason: !ended && isOneOf(WAIT_REASONS, task['waitReason']) ? task['waitReason'] : null,
+  };
+}
+
+function outcomeOf(task: Record<string, unknown>, ended: boolean) {
+  return {
+    outputBytes: ended ? (wholeNumberOf(task['outputBytes']) ?? 0) : 0,
+    exitCode: ended ? wholeNumberOf(task['exitCode']) : null,
+    signal: ended ? textOf(task['signal']) : null,
+    costUsd: ended && typeof task['costUsd'] === 'number' ? task['costUsd'] : null,
+    usage: ended && isRecord(task['usage']) ? task['usage'] : null,
+  };
+}
+
+function originOf(task: Record<string, unknown>) {
+  return {
+    key: textOf(task['key']),
+    cwd: textOf(task['cwd']),
+    source: isOneOf(TASK_SOURCES, task['source']) ? task['source'] : 'cli',
+    ruleId: textOf(task['ruleId']),
+    causedBy: textOf(task['causedBy']),
+  } as const;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isOneOf<T>(values: readonly T[], value: unknown): value is T {
+  return (values as readonly unknown[]).includes(value);
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
+/** Results and errors of the original may be any JSON. */
+function resultOf(value: unknown): string | null {
+  if (value === undefined || value === null) return null;
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function wholeNumberOf(value: unknown): number | null {
+  return Number.isSafeInteger(value) ? (value as number) : null;
+}
+
+/** An ISO time in the one form that we write; null for anything else. */
+function timeOf(value: unknown): string | null {
+  if (typeof value !== 'string') return null;
+  const time = Date.parse(value);
+  return Number.isNaN(time) ? null : new Date(time).toISOString();
+}

@@ -1,0 +1,270 @@
+import { randomUUID } from 'node:crypto';
+import type { DatabaseSyncInstance } from '@photostructure/sqlite';
+import { AiwgdError } from '../../protocol/errors.js';
+import { isFinal, TASK_STATES, type TaskCounts, type TaskState } from '../../protocol/task.js';
+import type { SeqQuery } from '../list-query.js';
+import { taskIdOf } from '../task-id.js';
+import type { ClaimRequest, Heartbeat, Outcome, Progress, Release, Submitted } from '../task-store.js';
+import { type ImportRow, type NewTaskRow, parseToken, type TaskRow } from './rows.js';
+import { prepareFinders, prepareStatements } from './statements.js';
+
+/** A page ends before its last row where its texts come to more than this: 1000 prompts of 10 MB fit into no memory. */
+const PAGE_CHARACTERS = 4 * 1024 * 1024;
+
+/**
+ * The queue's operations as prepared statements, synchronous, without transactions: `runBatch` wraps them. Times come
+ * in as `now`, in milliseconds since 1970. Lives in the store's worker thread.
+ */
+export class Engine {
+  readonly #do: ReturnType<typeof prepareStatements>;
+  readonly #find: ReturnType<typeof prepareFinders>;
+
+  constructor(db: DatabaseSyncInstance) {
+    this.#do = prepareStatements(db);
+    this.#find = prepareFinders(db);
+  }
+
+  /** Touches both ends of every index, so that a database with torn pages shows itself at once. */
+  probe(): void {
+    this.counts();
+    this.nextRunAt();
+    this.#find.ready.all(1);
+    this.#find.expired.all({ now: 0, othersAreDead: 0, owner: '', limit: 1 });
+    for (const state of TASK_STATES) this.list({ state, agent: undefined, limit: 1, below: undefined });
+    this.list({ state: undefined, agent: undefined, limit: 1, below: undefined });
+    this.list({ state: undefined, agent: '', limit: 1, below: undefined });
+    this.#find.endedBefore.all(Number.MAX_SAFE_INTEGER, 1);
+  }
+
+  submit(tasks: readonly NewTaskRow[], now: number): Submitted[] {
+    return tasks.map((task) => this.#submitOne(task, now));
+  }
+
+  #submitOne(task: NewTaskRow, now: number): Submitted {
+    if (task.key !== null) {
+      const held = this.#do.activeByKey.get(task.key) as { seq: number; state: TaskState } | undefined;
+      if (held !== undefined) return { id: taskIdOf(held.seq), state: held.state, deduped: true };
+    }
+    const { lastInsertRowid } = this.#do.insert.run(
+      task.agent,
+      task.priority,
+      task.runAt,
+      task.waitReason,
+      now,
+      task.maxAttempts,
+      task.retries,
+      task.timeoutMs,
+      task.source,
+      task.ruleId,
+      task.causedBy,
+      task.key,
+      task.cwd,
+    );
+    this.#do.insertInput.run(lastInsertRowid, task.metadata, task.prompt);
+    return { id: taskIdOf(Number(lastInsertRowid)), state: 'queued', deduped: false };
+  }
+
+  claim({ owner, limit, leaseMs, exceptAgents }: ClaimRequest, now: number): TaskRow[] {
+    this.#do.promote.run(now);
+    return this.#ready(limit, exceptAgents ?? []).map((seq) => {
+      this.#do.begin.run({ seq, owner, leaseUntil: now + leaseMs, attemptId: randomUUID(), now });
+      return this.#readExisting(seq);
+    });
+  }
+
+  #ready(limit: number, exceptAgents: readonly (string | null)[]): number[] {
+    const rows =
+      exceptAgents.length === 0
+        ? this.#find.ready.all(limit)
+        : this.#find.readyExcept.all({
+            exceptDefault: exceptAgents.includes(null) ? 1 : 0,
+            exceptNamed: JSON.stringify(exceptAgents.filter((agent) => agent !== null)),
+            limit,
+          });
+    return seqsOf(rows);
+  }
+
+  heartbeat(updates: readonly Progress[], leaseMs: number, now: number): Heartbeat[] {
+    return updates.map((update) => {
+      const lost = { token: update.token, held: false, cancelRequested: false };
+      const lease = parseToken(update.token);
+      if (lease === undefined) return lost;
+      const row = this.#do.heartbeat.get({
+        ...lease,
+        leaseUntil: now + leaseMs,
+        setsPid: update.pid === undefined ? 0 : 1,
+        pid: update.pid ?? null,
+        setsSession: update.sessionId === undefined ? 0 : 1,
+        sessionId: update.sessionId ?? null,
+        outputBytes: update.outputBytes ?? null,
+      }) as { cancel_requested: number } | undefined;
+      return row === undefined
+        ? lost
+        : { token: update.token, held: true, cancelRequested: row.cancel_requested === 1 };
+    });
+  }
+
+  finish(token: string, outcome: Omit<Outcome, 'usage'> & { usage: string | null }, now: number): boolean {
+    const lease = parseToken(token);
+    if (lease === undefined) return false;
+    return this.#do.finish.run({ ...lease, ...outcome, now }).changes === 1;
+  }
+
+  release(token: string, release: Release, now: number): boolean {
+    const lease = parseToken(token);
+    if (lease === undefined) return false;
+    const held = this.#do.heldCancel.get(lease.seq, lease.fence) as { cancel_requested: number } | undefined;
+    if (held === undefined) return false;
+    const cancelled = held.cancel_requested === 1;
+    this.#do.release.run({
+      seq: lease.seq,
+      state: cancelled ? 'cancelled' : 'queued',
+      completedAt: cancelled ? now : null,
+      runAt: cancelled ? null : release.runAt,
+      waitReason: cancelled ? null : release.waitReason,
+      error: release.error,
+      sessionId: release.sessionId,
+      outputBytes: release.outputBytes,
+      retriesUsed: release.usesRetry ? 1 : 0,
+      attemptsUndone: release.countsAsAttempt ? 0 : 1,
+    });
+    return true;
+  }
+
+  reap(
+    request: { owner: string; leaseMs: number; limit: number; othersAreDead: boolean },
+    now: number,
+  ): TaskRow[] {
+    const { owner, leaseMs, limit } = request;
+    const rows = this.#find.expired.all({ now, othersAreDead: request.othersAreDead ? 1 : 0, owner, limit });
+    return seqsOf(rows).map((seq) => {
+      this.#do.takeOver.run({ seq, owner, leaseUntil: now + leaseMs });
+      return this.#readExisting(seq);
+    });
+  }
+
+  requestCancel(seq: number, now: number): TaskState | undefined {
+    const row = this.#stateOf(seq);
+    if (row?.state === 'queued') {
+      this.#do.cancelQueued.run(seq, now);
+      return 'cancelled';
+    }
+    if (row?.state === 'running') this.#do.cancelRunning.run(seq);
+    return row?.state;
+  }
+
+  requeue(seq: number): boolean | undefined {
+    const row = this.#stateOf(seq);
+    if (row === undefined) return undefined;
+    if (!isFinal(row.state)) return false;
+    const holder =
+      row.key === null ? undefined : (this.#do.activeByKey.get(row.key) as { seq: number } | undefined);
+    if (holder !== undefined) throw keyTaken(taskIdOf(seq), taskIdOf(holder.seq));
+    this.#do.requeue.run(seq);
+    return true;
+  }
+
+  get(seq: number): TaskRow | undefined {
+    return this.#do.read.get(seq) as TaskRow | undefined;
+  }
+
+  list(query: SeqQuery): { rows: TaskRow[]; more: boolean } {
+    // One more than asked for, to know whether another page follows.
+    const seqs = this.#newest({ ...query, limit: query.limit + 1 });
+    const rows: TaskRow[] = [];
+    let characters = 0;
+    for (const seq of seqs.slice(0, query.limit)) {
+      const row = this.#readExisting(seq);
+      characters += row.prompt.length + row.metadata.length + (row.result?.length ?? 0);
+      if (rows.length > 0 && characters > PAGE_CHARACTERS) return { rows, more: true };
+      rows.push(row);
+    }
+    return { rows, more: seqs.length > query.limit };
+  }
+
+  #newest({ state, agent, limit, below = Number.MAX_SAFE_INTEGER }: SeqQuery): number[] {
+    if (agent === undefined) {
+      return seqsOf(
+        state === undefined
+          ? this.#find.newest.all(below, limit)
+          : this.#find.newestOfState.all(state, below, limit),
+      );
+    }
+    const states = state === undefined ? TASK_STATES : [state];
+    return states
+      .flatMap((each) => seqsOf(this.#find.newestOfAgent.all(agent, each, below, limit)))
+      .toSorted((a, b) => b - a)
+      .slice(0, limit);
+  }
+
+  counts(): TaskCounts {
+    const counts: TaskCounts = {
+      total: 0,
+      queued: 0,
+      running: 0,
+      completed: 0,
+      failed: 0,
+      cancelled: 0,
+      timeout: 0,
+    };
+    for (const row of this.#find.counts.all() as { state: TaskState; count: number }[]) {
+      counts[row.state] = row.count;
+      counts.total += row.count;
+    }
+    return counts;
+  }
+
+  nextRunAt(): number | null {
+    return (this.#find.nextRunAt.get() as { at: number | null }).at;
+  }
+
+  retain(before: number, limit: number): string[] {
+    return seqsOf(this.#find.endedBefore.all(before, limit)).map((seq) => {
+      this.#do.forget.run(seq);
+      this.#do.forgetInput.run(seq);
+      return taskIdOf(seq);
+    });
+  }
+
+  import(rows: readonly ImportRow[]): number {
+    return rows.filter((row) => this.#importOne(row)).length;
+  }
+
+  #importOne({ seq, values, metadata, prompt }: ImportRow): boolean {
+    if (this.#stateOf(seq) !== undefined) return false;
+    const active = values.state === 'queued' || values.state === 'running';
+    const key = active && values.key !== null && this.#do.activeByKey.get(values.key) ? null : values.key;
+    this.#do.insertImported.run({
+      ...values,
+      seq,
+      key,
+      attempt_id: values.state === 'running' ? randomUUID() : null,
+    });
+    this.#do.insertInput.run(seq, metadata, prompt);
+    return true;
+  }
+
+  #stateOf(seq: number): { state: TaskState; key: string | null } | undefined {
+    return this.#do.stateOf.get(seq) as { state: TaskState; key: string | null } | undefined;
+  }
+
+  #readExisting(seq: number): TaskRow {
+    const row = this.get(seq);
+    if (row === undefined)
+      throw new AiwgdError('STORAGE_FAILED', `${taskIdOf(seq)} lacks its prompt: the store is damaged.`);
+    return row;
+  }
+}
+
+function seqsOf(rows: unknown[]): number[] {
+  return (rows as { seq: number }[]).map((row) => row.seq);
+}
+
+/** The error of a `requeue` whose key belongs to another task by now. */
+export function keyTaken(id: string, holder: string): AiwgdError {
+  return new AiwgdError(
+    'CONFLICT',
+    `${id} cannot be queued again: ${holder} has the same key and is not done. Wait for it, or cancel it.`,
+    { data: { taskId: id, holder } },
+  );
+}

@@ -1,0 +1,24 @@
+import type { Engine } from './engine.js';
+import type { ErrorMessage } from './storage-error.js';
+
+type OperationName = Exclude<keyof Engine, 'probe'>;
+
+/** A call of the engine on its way to the worker thread. */
+export type Operation = { [N in OperationName]: { name: N; args: Parameters<Engine[N]> } }[OperationName];
+
+export type ResultOfOperation<N extends OperationName> = ReturnType<Engine[N]>;
+
+export type OperationResult = { value: unknown } | { error: ErrorMessage };
+
+export interface WorkerOptions {
+  path: string;
+  /** Milliseconds since 1970, for the name of a damaged file. */
+  time: number;
+}
+
+export type ToWorker = { type: 'batch'; batch: readonly Operation[] } | { type: 'close' };
+
+export type FromWorker =
+  | { type: 'ready'; damaged: string | null }
+  | { type: 'failed'; error: ErrorMessage }
+  | { type: 'results'; results: OperationResult[] };

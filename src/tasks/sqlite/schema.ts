@@ -1,0 +1,98 @@
+import type { DatabaseSyncInstance } from '@photostructure/sqlite';
+import { AiwgdError } from '../../protocol/errors.js';
+
+/**
+ * Prompts and metadata never change after the submit and may be megabytes: in a table of their own, so that a
+ * heartbeat does not write them again and a scan does not read them. Within `tasks` the large columns come last.
+ *
+ * Indexes carry the row's `seq` by themselves; `tasks_ready` names it because `agent` has to follow it, which lets a
+ * claim pass over tasks of a busy agent without reading them.
+ */
+const VERSION_1 = `
+CREATE TABLE tasks (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  state TEXT NOT NULL,
+  agent TEXT,
+  priority INTEGER NOT NULL,
+  run_at INTEGER,
+  wait_reason TEXT,
+  fence INTEGER NOT NULL DEFAULT 0,
+  owner TEXT,
+  lease_until INTEGER,
+  attempt_id TEXT,
+  cancel_requested INTEGER NOT NULL DEFAULT 0,
+  created_at INTEGER NOT NULL,
+  started_at INTEGER,
+  completed_at INTEGER,
+  attempt INTEGER NOT NULL DEFAULT 0,
+  max_attempts INTEGER NOT NULL,
+  retries INTEGER NOT NULL,
+  retries_left INTEGER NOT NULL,
+  timeout_ms INTEGER,
+  pid INTEGER,
+  exit_code INTEGER,
+  signal TEXT,
+  session_id TEXT,
+  output_bytes INTEGER NOT NULL DEFAULT 0,
+  cost_usd REAL,
+  source TEXT NOT NULL,
+  rule_id TEXT,
+  caused_by TEXT,
+  key TEXT,
+  cwd TEXT,
+  error TEXT,
+  usage TEXT,
+  result TEXT
+);
+CREATE TABLE task_inputs (seq INTEGER PRIMARY KEY, metadata TEXT NOT NULL, prompt TEXT NOT NULL);
+CREATE INDEX tasks_ready ON tasks (priority DESC, seq, agent) WHERE state = 'queued' AND run_at IS NULL;
+CREATE INDEX tasks_delayed ON tasks (run_at) WHERE state = 'queued' AND run_at IS NOT NULL;
+CREATE INDEX tasks_running ON tasks (lease_until) WHERE state = 'running';
+CREATE INDEX tasks_by_state ON tasks (state);
+CREATE INDEX tasks_by_agent ON tasks (agent, state) WHERE agent IS NOT NULL;
+CREATE UNIQUE INDEX tasks_active_key ON tasks (key) WHERE key IS NOT NULL AND state IN ('queued', 'running');
+CREATE INDEX tasks_ended ON tasks (completed_at) WHERE completed_at IS NOT NULL;
+CREATE TABLE task_counts (state TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO task_counts VALUES
+  ('queued', 0), ('running', 0), ('completed', 0), ('failed', 0), ('cancelled', 0), ('timeout', 0);
+CREATE TRIGGER tasks_counted_in AFTER INSERT ON tasks BEGIN
+  UPDATE task_counts SET count = count + 1 WHERE state = new.state;
+END;
+CREATE TRIGGER tasks_counted_over AFTER UPDATE OF state ON tasks WHEN old.state <> new.state BEGIN
+  UPDATE task_counts SET count = count - 1 WHERE state = old.state;
+  UPDATE task_counts SET count = count + 1 WHERE state = new.state;
+END;
+CREATE TRIGGER tasks_counted_out AFTER DELETE ON tasks BEGIN
+  UPDATE task_counts SET count = count - 1 WHERE state = old.state;
+END;
+`;
+
+/** Step n leads from version n to n + 1. A step that was published is never changed. */
+const MIGRATIONS: readonly string[] = [VERSION_1];
+
+export const SCHEMA_VERSION = MIGRATIONS.length;
+
+/** Version of the schema in the file; 0 for a new one. */
+export function schemaVersionOf(db: DatabaseSyncInstance): number {
+  const row = db.prepare('PRAGMA user_version').get() as { user_version: number };
+  return row.user_version;
+}
+
+/** Throws STORAGE_FAILED for a database that a newer program wrote; changes nothing. */
+export function refuseNewerSchema(db: DatabaseSyncInstance, path: string): void {
+  const version = schemaVersionOf(db);
+  if (version <= SCHEMA_VERSION) return;
+  throw new AiwgdError(
+    'STORAGE_FAILED',
+    `${path} was written by a newer aiwgd (schema ${version}; this one knows ${SCHEMA_VERSION}). ` +
+      'It was left as it is: start the newer aiwgd, or move the file away to begin with an empty queue.',
+    { data: { reason: 'newer schema', version, known: SCHEMA_VERSION } },
+  );
+}
+
+/** Brings the database to the present version, step by step, each one all or nothing. */
+export function migrate(db: DatabaseSyncInstance): void {
+  for (let version = schemaVersionOf(db); version < SCHEMA_VERSION; version += 1) {
+    db.exec(`BEGIN IMMEDIATE; ${MIGRATIONS[version] ?? ''} PRAGMA user_version = ${version + 1}; COMMIT;`);
+  }
+}

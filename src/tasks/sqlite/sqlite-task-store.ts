@@ -1,0 +1,211 @@
+import type { Clock } from '../../platform/clock.js';
+import { sleep } from '../../platform/clock.js';
+import type { Log } from '../../platform/log.js';
+import { AiwgdError, messageOf } from '../../protocol/errors.js';
+import type { TaskCounts, TaskState } from '../../protocol/task.js';
+import { parseListQuery, requireWholeNumber } from '../list-query.js';
+import { refuseNul, storedText, toJson } from '../stored-text.js';
+import { seqOf } from '../task-id.js';
+import type {
+  Claim,
+  ClaimRequest,
+  Heartbeat,
+  ListQuery,
+  NewTask,
+  Outcome,
+  Progress,
+  Release,
+  StoredTask,
+  Submitted,
+  TaskPage,
+  TaskStore,
+} from '../task-store.js';
+import { GroupCommit } from './group-commit.js';
+import type { Operation, OperationResult, ResultOfOperation } from './messages.js';
+import { claimOfRow, importRowOf, taskOfRow } from './rows.js';
+import { StoreThread } from './store-thread.js';
+
+export interface SqliteTaskStoreOptions {
+  /** The database file; its folder exists. */
+  path: string;
+  clock: Clock;
+  log: Log;
+}
+
+const FIRST_RESTART_DELAY_MS = 100;
+const LONGEST_RESTART_DELAY_MS = 10_000;
+
+/**
+ * Opens the durable store, in a thread of its own. A damaged database is moved aside and `damaged` names where it is
+ * kept. Throws STORAGE_FAILED (also for a database of a newer program, which is left as it is) or STORAGE_FULL.
+ */
+export async function openSqliteTaskStore(
+  options: SqliteTaskStoreOptions,
+): Promise<{ store: TaskStore; damaged: string | null }> {
+  const thread = await StoreThread.start({ path: options.path, time: options.clock.now() });
+  return { store: new SqliteTaskStore(options, thread), damaged: thread.damaged };
+}
+
+class SqliteTaskStore implements TaskStore {
+  readonly #options: SqliteTaskStoreOptions;
+  readonly #commits = new GroupCommit((batch) => this.#send(batch));
+  readonly #closing = new AbortController();
+  /** The thread, or the attempt to start one; undefined when the last one ended unexpectedly. */
+  #thread: Promise<StoreThread> | undefined;
+  /** Threads lost since a batch last succeeded; sets the pause before the next start. */
+  #failures = 0;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: SqliteTaskStoreOptions, thread: StoreThread) {
+    this.#options = options;
+    this.#thread = Promise.resolve(thread);
+  }
+
+  async submit(tasks: readonly NewTask[]): Promise<Submitted[]> {
+    tasks.forEach(refuseNul);
+    const rows = tasks.map((task) => ({ ...task, metadata: toJson(task.metadata, 'metadata') }));
+    const size = rows.reduce((sum, row) => sum + row.prompt.length + row.metadata.length, 0);
+    return this.#run({ name: 'submit', args: [rows, this.#now()] }, size);
+  }
+
+  async claim(request: ClaimRequest): Promise<Claim[]> {
+    requireWholeNumber('limit', request.limit, 0, 1000);
+    const rows = await this.#run({ name: 'claim', args: [request, this.#now()] });
+    return rows.map(claimOfRow);
+  }
+
+  heartbeat(updates: readonly Progress[], leaseMs: number): Promise<Heartbeat[]> {
+    const cleaned = updates.map((update) =>
+      update.sessionId === undefined ? update : { ...update, sessionId: storedText(update.sessionId) },
+    );
+    return this.#run({ name: 'heartbeat', args: [cleaned, leaseMs, this.#now()] });
+  }
+
+  async finish(token: string, outcome: Outcome): Promise<boolean> {
+    const usage = outcome.usage === null ? null : toJson(outcome.usage, 'usage');
+    const size = (outcome.result?.length ?? 0) + (outcome.error?.length ?? 0) + (usage?.length ?? 0);
+    return this.#run(
+      { name: 'finish', args: [token, { ...storedTexts(outcome), usage }, this.#now()] },
+      size,
+    );
+  }
+
+  release(token: string, release: Release): Promise<boolean> {
+    return this.#run({ name: 'release', args: [token, storedTexts(release), this.#now()] });
+  }
+
+  async reap(request: Parameters<TaskStore['reap']>[0]): Promise<Claim[]> {
+    requireWholeNumber('limit', request.limit, 0, 1000);
+    const rows = await this.#run({ name: 'reap', args: [request, this.#now()] });
+    return rows.map(claimOfRow);
+  }
+
+  async requestCancel(id: string): Promise<TaskState | undefined> {
+    const seq = seqOf(id);
+    return seq === undefined ? undefined : this.#run({ name: 'requestCancel', args: [seq, this.#now()] });
+  }
+
+  async requeue(id: string): Promise<boolean | undefined> {
+    const seq = seqOf(id);
+    return seq === undefined ? undefined : this.#run({ name: 'requeue', args: [seq] });
+  }
+
+  async get(id: string): Promise<StoredTask | undefined> {
+    const seq = seqOf(id);
+    const row = seq === undefined ? undefined : await this.#run({ name: 'get', args: [seq] });
+    return row === undefined ? undefined : taskOfRow(row);
+  }
+
+  async list(query: ListQuery): Promise<TaskPage> {
+    const { rows, more } = await this.#run({ name: 'list', args: [parseListQuery(query)] });
+    const last = rows.at(-1);
+    return { tasks: rows.map(taskOfRow), nextCursor: more && last !== undefined ? String(last.seq) : null };
+  }
+
+  counts(): Promise<TaskCounts> {
+    return this.#run({ name: 'counts', args: [] });
+  }
+
+  nextRunAt(): Promise<number | null> {
+    return this.#run({ name: 'nextRunAt', args: [] });
+  }
+
+  async retain(before: number, limit: number): Promise<string[]> {
+    requireWholeNumber('limit', limit, 0, 1000);
+    return this.#run({ name: 'retain', args: [before, limit] });
+  }
+
+  async import(tasks: readonly StoredTask[]): Promise<number> {
+    const rows = tasks.map((task) => {
+      const seq = seqOf(task.id);
+      if (seq === undefined)
+        throw new AiwgdError('INVALID_PARAMS', `"${task.id}" is no task id; they look like task-0001.`);
+      return importRowOf(seq, task, (value) => toJson(value, `metadata or usage of ${task.id}`));
+    });
+    const size = rows.reduce((sum, row) => sum + row.prompt.length + row.metadata.length, 0);
+    return this.#run({ name: 'import', args: [rows] }, size);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    // A pause before a restart is cut short; what waits for it is tried once more, and answered either way.
+    this.#closing.abort();
+    await this.#commits.drain();
+    const thread = await this.#thread?.catch(() => undefined);
+    await thread?.close();
+  }
+
+  #now(): number {
+    return this.#options.clock.now();
+  }
+
+  async #run<O extends Operation>(operation: O, characters = 0): Promise<ResultOfOperation<O['name']>> {
+    if (this.#closed !== undefined) throw new AiwgdError('STORAGE_FAILED', 'The task store is closed.');
+    return (await this.#commits.run(operation, characters)) as ResultOfOperation<O['name']>;
+  }
+
+  async #send(batch: Operation[]): Promise<OperationResult[]> {
+    this.#thread ??= this.#restart();
+    try {
+      const thread = await this.#thread;
+      const results = await thread.run(batch);
+      this.#failures = 0;
+      return results;
+    } catch (error) {
+      this.#thread = undefined;
+      this.#failures += 1;
+      this.#options.log.error(
+        { err: messageOf(error) },
+        'The thread of the task store was lost; it is started anew.',
+      );
+      throw error;
+    }
+  }
+
+  async #restart(): Promise<StoreThread> {
+    const { path, clock, log } = this.#options;
+    const pause = Math.min(FIRST_RESTART_DELAY_MS * 2 ** (this.#failures - 1), LONGEST_RESTART_DELAY_MS);
+    await sleep(clock, pause, this.#closing.signal);
+    const thread = await StoreThread.start({ path, time: clock.now() });
+    if (thread.damaged !== null) {
+      log.error(
+        { kept: thread.damaged },
+        `The task store was damaged; a new one was made, the old one is kept as ${thread.damaged}.`,
+      );
+    }
+    return thread;
+  }
+}
+
+function storedTexts<T extends Outcome | Release>(report: T): T {
+  return {
+    ...report,
+    error: storedText(report.error),
+    sessionId: storedText(report.sessionId),
+    ...('result' in report ? { result: storedText(report.result) } : {}),
+  };
+}

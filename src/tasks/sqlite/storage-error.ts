@@ -1,0 +1,83 @@
+import { AiwgdError, type ErrorCode, messageOf } from '../../protocol/errors.js';
+
+/** An error on its way between the threads. */
+export interface ErrorMessage {
+  code: ErrorCode;
+  message: string;
+  data: unknown;
+}
+
+/** Result codes of SQLite (the low byte of an extended code). */
+const SQLITE_ERROR = 1;
+const SQLITE_CORRUPT = 11;
+const SQLITE_FULL = 13;
+const SQLITE_TOOBIG = 18;
+const SQLITE_CONSTRAINT = 19;
+const SQLITE_NOTADB = 26;
+
+/** errno: ENOSPC everywhere; EDQUOT is 122 on Linux and 69 on macOS. */
+const NO_SPACE_ERRNOS = new Set([28, 69, 122]);
+
+interface SqliteError extends Error {
+  sqliteCode?: number;
+  sqliteCodeName?: string;
+  systemErrno?: number;
+  code?: string;
+}
+
+function resultCodeOf(error: unknown): number | undefined {
+  const code = error instanceof Error ? (error as SqliteError).sqliteCode : undefined;
+  return code === undefined ? undefined : code & 0xff;
+}
+
+/** Whether the file itself is unusable: not a database, or one whose pages do not fit together. */
+export function isDamage(error: unknown): boolean {
+  const code = resultCodeOf(error);
+  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB;
+}
+
+/** Whether the schema is not the one that its version number claims. */
+export function isWrongSchema(error: unknown): boolean {
+  return resultCodeOf(error) === SQLITE_ERROR;
+}
+
+function isFull(error: unknown): boolean {
+  if (resultCodeOf(error) === SQLITE_FULL) return true;
+  const { systemErrno, code } = error as SqliteError;
+  return code === 'ENOSPC' || code === 'EDQUOT' || NO_SPACE_ERRNOS.has(systemErrno ?? 0);
+}
+
+function isBadValue(error: unknown): boolean {
+  const code = resultCodeOf(error);
+  return (
+    code === SQLITE_CONSTRAINT ||
+    code === SQLITE_TOOBIG ||
+    (error as SqliteError).code === 'ERR_INVALID_ARG_TYPE'
+  );
+}
+
+/** Anything that the engine throws, as an error of the catalogue that names the file. */
+export function storageError(error: unknown, path: string): AiwgdError {
+  if (error instanceof AiwgdError) return error;
+  const reason = messageOf(error);
+  const options = { cause: error, data: { reason, path } };
+  if (!(error instanceof Error)) return new AiwgdError('STORAGE_FAILED', `${path}: ${reason}`, options);
+  if (isBadValue(error))
+    return new AiwgdError('INVALID_PARAMS', `The task cannot be stored: ${reason}`, options);
+  if (isFull(error)) {
+    const message = `The disk of ${path} is full (${reason}): nothing was stored. Make room and try again.`;
+    return new AiwgdError('STORAGE_FULL', message, options);
+  }
+  const name = (error as SqliteError).sqliteCodeName;
+  const message = `${path} cannot be read or written: ${reason}${name === undefined ? '' : ` (${name})`}`;
+  return new AiwgdError('STORAGE_FAILED', message, options);
+}
+
+/** For the way to the other thread, which drops the class and the fields of an error. */
+export function toErrorMessage(error: AiwgdError): ErrorMessage {
+  return { code: error.code, message: error.message, data: error.data };
+}
+
+export function fromErrorMessage({ code, message, data }: ErrorMessage): AiwgdError {
+  return new AiwgdError(code, message, { data });
+}

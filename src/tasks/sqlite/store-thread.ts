@@ -1,0 +1,100 @@
+import { Worker } from 'node:worker_threads';
+import { AiwgdError, messageOf } from '../../protocol/errors.js';
+import type { FromWorker, Operation, OperationResult, ToWorker, WorkerOptions } from './messages.js';
+import { fromErrorMessage } from './storage-error.js';
+
+/** Young generation of the thread's heap: it only turns rows into messages, and the default costs 10 MB resident. */
+const YOUNG_GENERATION_MB = 2;
+
+/** One worker thread with an open database. Whatever was asked of it is answered, or rejected when the thread ends. */
+export class StoreThread {
+  readonly #worker: Worker;
+  readonly #path: string;
+  /** Resolves when the thread has ended, by `close` or by itself. */
+  readonly ended: Promise<void>;
+  #pending: PromiseWithReject<FromWorker> | undefined;
+  #fault: unknown;
+  #hasEnded = false;
+  damaged: string | null = null;
+
+  private constructor(options: WorkerOptions) {
+    this.#path = options.path;
+    this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData: options,
+      // Flags of the main program (a test runner's loaders, an inspector) are not for this thread.
+      execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
+    this.#worker.on('message', (message: FromWorker) => this.#take()?.resolve(message));
+    this.#worker.on('error', (error) => {
+      this.#fault = error;
+    });
+    this.ended = new Promise((resolve) => {
+      this.#worker.once('exit', (code) => {
+        this.#hasEnded = true;
+        this.#take()?.reject(this.#endError(code));
+        resolve();
+      });
+    });
+  }
+
+  /** Starts a thread and opens the database. Throws what `openDatabase` does, or STORAGE_FAILED. */
+  static async start(options: WorkerOptions): Promise<StoreThread> {
+    const thread = new StoreThread(options);
+    const message = await thread.#answer();
+    if (message.type === 'ready') {
+      thread.damaged = message.damaged;
+      return thread;
+    }
+    await thread.#worker.terminate();
+    throw message.type === 'failed' ? fromErrorMessage(message.error) : thread.#endError(0);
+  }
+
+  /** Carries out one batch; the next one may follow when this one is answered. */
+  async run(batch: readonly Operation[]): Promise<OperationResult[]> {
+    if (this.#hasEnded) throw this.#endError(0);
+    const answer = this.#answer();
+    this.#send({ type: 'batch', batch });
+    const message = await answer;
+    if (message.type !== 'results') throw this.#endError(0);
+    return message.results;
+  }
+
+  /** Writes the WAL back, closes the database and ends the thread. */
+  async close(): Promise<void> {
+    if (!this.#hasEnded) this.#send({ type: 'close' });
+    await this.ended;
+  }
+
+  #send(message: ToWorker): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    this.#worker.postMessage(message);
+  }
+
+  #answer(): Promise<FromWorker> {
+    return new Promise((resolve, reject) => {
+      this.#pending = { resolve, reject };
+    });
+  }
+
+  #take(): PromiseWithReject<FromWorker> | undefined {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    return pending;
+  }
+
+  #endError(code: number): AiwgdError {
+    const reason = this.#fault === undefined ? `exit code ${code}` : messageOf(this.#fault);
+    return new AiwgdError(
+      'STORAGE_FAILED',
+      `The thread of the task store ${this.#path} ended unexpectedly (${reason}). What it was asked last may or may ` +
+        'not have been stored: look before you try again.',
+      { cause: this.#fault, data: { reason } },
+    );
+  }
+}
+
+interface PromiseWithReject<T> {
+  resolve: (value: T) => void;
+  reject: (error: unknown) => void;
+}

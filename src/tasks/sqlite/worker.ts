@@ -1,0 +1,35 @@
+// Entry of the store's thread: SQLite's calls, disk flushes included, block this thread and not the daemon's.
+import { parentPort, workerData } from 'node:worker_threads';
+import type { FromWorker, ToWorker, WorkerOptions } from './messages.js';
+import { type OpenDatabase, openDatabase } from './open-database.js';
+import { runBatch } from './run-batch.js';
+import { storageError, toErrorMessage } from './storage-error.js';
+
+if (parentPort === null) throw new Error('This file is the entry of a worker thread.');
+const port = parentPort;
+const { path, time } = workerData as WorkerOptions;
+
+function send(message: FromWorker): void {
+  port.postMessage(message);
+}
+
+function close({ db }: OpenDatabase): void {
+  try {
+    db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  } catch {
+    // A full disk, or a reader in another program: the WAL stays, and the next open takes it in.
+  }
+  db.close();
+  port.close();
+}
+
+try {
+  const opened = openDatabase(path, time);
+  port.on('message', (message: ToWorker) => {
+    if (message.type === 'close') close(opened);
+    else send({ type: 'results', results: runBatch(opened.db, opened.engine, message.batch, path) });
+  });
+  send({ type: 'ready', damaged: opened.damaged });
+} catch (error) {
+  send({ type: 'failed', error: toErrorMessage(storageError(error, path)) });
+}

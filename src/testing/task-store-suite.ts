@@ -1,0 +1,212 @@
+import {
+  BACK,
+  claim,
+  claimOne,
+  codeOf,
+  DONE,
+  idsOf,
+  LEASE_MS,
+  newTask,
+  type TaskStoreEngine,
+  type TestTools,
+  withStore,
+} from './suite-harness.js';
+import { taskRecordsSuite } from './task-records-suite.js';
+
+/** What every `TaskStore` promises, as tests. Call it once per engine. */
+export function taskStoreSuite(name: string, engine: TaskStoreEngine, tools: TestTools): void {
+  const { describe, expect } = tools;
+  const it = withStore(engine, tools);
+
+  describe(`${name}: submit`, () => {
+    it('numbers tasks from task-0001 and keeps every field', async (store, clock) => {
+      const fields = {
+        prompt: '--help "x"\n$(y) ü 🎉',
+        agent: 'reviewer',
+        priority: -3,
+        timeoutMs: 5,
+        key: 'k',
+        maxAttempts: 7,
+        cwd: '/tmp',
+        metadata: { a: [1, { b: null }], c: 'd\0\ud800' },
+        source: 'rule',
+        ruleId: 'r',
+        causedBy: 'e',
+      } as const;
+      const runAt = clock.now() + 1000;
+      const task = newTask({ ...fields, runAt, waitReason: 'delay' });
+      expect(await store.submit([task, newTask()])).toEqual([
+        { id: 'task-0001', state: 'queued', deduped: false },
+        { id: 'task-0002', state: 'queued', deduped: false },
+      ]);
+      expect(await store.get('task-0001')).toMatchObject({
+        ...fields,
+        state: 'queued',
+        createdAt: new Date(clock.now()).toISOString(),
+        runAt: new Date(runAt).toISOString(),
+        waitReason: 'delay',
+        attempt: 0,
+        startedAt: null,
+        result: null,
+        usage: null,
+      });
+    });
+
+    it('keeps a prompt of 10 MB', async (store) => {
+      const prompt = 'äb'.repeat(3_500_000);
+      await store.submit([newTask({ prompt })]);
+      expect((await claimOne(store)).task.prompt === prompt).toBe(true);
+    });
+
+    it('refuses what cannot be kept, and only that', async (store) => {
+      const deep: Record<string, unknown> = {};
+      for (let level = 0, at = deep; level < 50_000; level += 1) {
+        const next = {};
+        at['x'] = next;
+        at = next;
+      }
+      const bad = [
+        newTask({ metadata: deep }),
+        newTask({ prompt: 'a\0b' }),
+        newTask({ metadata: { n: 1n } }),
+      ];
+      const codes = await Promise.all([
+        ...bad.map((task) => codeOf(store.submit([newTask(), task]))),
+        codeOf(store.submit([newTask()])),
+      ]);
+      expect(codes).toEqual(['INVALID_PARAMS', 'INVALID_PARAMS', 'INVALID_PARAMS', 'no error']);
+      expect((await store.counts()).total).toBe(1);
+    });
+
+    it('turns half a surrogate pair into U+FFFD', async (store) => {
+      await store.submit([newTask({ prompt: 'a\ud800b' })]);
+      expect((await store.get('task-0001'))?.prompt).toBe('a\u{fffd}b');
+    });
+
+    it('answers a key in use with the task that has it', async (store) => {
+      const keyed = newTask({ key: 'k' });
+      const answers = await Promise.all(Array.from({ length: 20 }, () => store.submit([keyed, keyed])));
+      expect(answers.flat().filter(({ deduped }) => !deduped).length).toBe(1);
+      expect(new Set(answers.flat().map(({ id }) => id)).size).toBe(1);
+      const { token } = await claimOne(store);
+      expect(await store.submit([keyed])).toEqual([{ id: 'task-0001', state: 'running', deduped: true }]);
+      await store.finish(token, DONE);
+      expect((await store.submit([keyed]))[0]).toMatchObject({ deduped: false });
+    });
+  });
+
+  describe(`${name}: claim`, () => {
+    it('takes the highest priority first, then the oldest', async (store) => {
+      await store.submit([0, 5, 0, 5, -1].map((priority) => newTask({ priority })));
+      const claims = await claim(store, 10);
+      expect(idsOf(claims.map(({ task }) => task))).toEqual([
+        'task-0002',
+        'task-0004',
+        'task-0001',
+        'task-0003',
+        'task-0005',
+      ]);
+      expect(await claim(store)).toEqual([]);
+      expect(await codeOf(claim(store, -1))).toBe('INVALID_PARAMS');
+    });
+
+    it('passes over agents that take no more work', async (store) => {
+      await store.submit([newTask({ agent: 'a' }), newTask(), newTask({ agent: 'b' })]);
+      expect((await claim(store, 10, ['a', null])).map(({ task }) => task.agent)).toEqual(['b']);
+      expect((await claim(store, 10, ['a'])).map(({ task }) => task.agent)).toEqual([null]);
+      expect((await claim(store, 10)).map(({ task }) => task.agent)).toEqual(['a']);
+    });
+
+    it('leaves a delayed task until its time, then by its priority', async (store, clock) => {
+      const runAt = clock.now() + 500;
+      await store.submit([newTask({ runAt, priority: 9, waitReason: 'delay' }), newTask()]);
+      expect(await store.nextRunAt()).toBe(runAt);
+      clock.advance(499);
+      expect(idsOf((await claim(store, 1)).map(({ task }) => task))).toEqual(['task-0002']);
+      expect(await claim(store)).toEqual([]);
+      clock.advance(1);
+      expect((await claimOne(store)).task).toMatchObject({ id: 'task-0001', runAt: null, waitReason: null });
+      expect(await store.nextRunAt()).toBe(null);
+    });
+
+    it('begins an attempt with an id of its own', async (store) => {
+      await store.submit([newTask({ retries: 2 })]);
+      const first = await claimOne(store);
+      expect(first).toMatchObject({ retriesLeft: 2, task: { attempt: 1, state: 'running' } });
+      await store.release(first.token, { ...BACK, usesRetry: true, error: 'broke' });
+      expect(await store.get('task-0001')).toMatchObject({ state: 'queued', error: 'broke', attempt: 1 });
+      const second = await claimOne(store);
+      expect(second).toMatchObject({ retriesLeft: 1, task: { attempt: 2, error: null } });
+      expect(second.attemptId === first.attemptId).toBe(false);
+      await store.release(second.token, { ...BACK, countsAsAttempt: false });
+      expect((await store.get('task-0001'))?.attempt).toBe(1);
+    });
+  });
+
+  describe(`${name}: leases`, () => {
+    it('finishes once, and keeps the outcome', async (store, clock) => {
+      await store.submit([newTask()]);
+      const { token } = await claimOne(store);
+      clock.advance(10);
+      expect(await store.finish(token, { ...DONE, result: 'nul \0' })).toBe(true);
+      expect(await store.finish(token, { ...DONE, state: 'failed' })).toBe(false);
+      expect(await store.release(token, BACK)).toBe(false);
+      expect(await store.get('task-0001')).toMatchObject({
+        ...DONE,
+        result: 'nul \u{fffd}',
+        pid: null,
+        completedAt: new Date(clock.now()).toISOString(),
+      });
+    });
+
+    it('records signs of life', async (store) => {
+      await store.submit([newTask()]);
+      const { token } = await claimOne(store);
+      await store.heartbeat([{ token, pid: 77, sessionId: 's' }], LEASE_MS);
+      expect(await store.heartbeat([{ token, outputBytes: 5 }, { token: 'made up' }], LEASE_MS)).toEqual([
+        { token, held: true, cancelRequested: false },
+        { token: 'made up', held: false, cancelRequested: false },
+      ]);
+      expect(await store.get('task-0001')).toMatchObject({ pid: 77, sessionId: 's', outputBytes: 5 });
+    });
+
+    it('fences the former holder when a lease is taken over', async (store, clock) => {
+      await store.submit([newTask()]);
+      const old = await claimOne(store);
+      const request = { owner: 'you', leaseMs: LEASE_MS, limit: 10, othersAreDead: false };
+      expect(await store.reap(request)).toEqual([]);
+      clock.advance(LEASE_MS - 1);
+      await store.heartbeat([{ token: old.token }], LEASE_MS);
+      clock.advance(LEASE_MS - 1);
+      expect(await store.reap(request)).toEqual([]);
+      clock.advance(1);
+      const [taken] = await store.reap(request);
+      expect(taken).toMatchObject({ attemptId: old.attemptId, task: { attempt: 1, state: 'running' } });
+      expect(await store.heartbeat([{ token: old.token }], LEASE_MS)).toMatchObject([{ held: false }]);
+      expect(await store.finish(old.token, DONE)).toBe(false);
+      expect(await store.release(old.token, BACK)).toBe(false);
+      expect(await store.finish(taken?.token ?? '', DONE)).toBe(true);
+    });
+
+    it('takes over at once what dead owners hold', async (store) => {
+      await store.submit([newTask(), newTask()]);
+      await claim(store, 2);
+      const request = { leaseMs: LEASE_MS, limit: 10, othersAreDead: true };
+      expect(await store.reap({ ...request, owner: 'me' })).toEqual([]);
+      expect((await store.reap({ ...request, owner: 'you', limit: 1 })).length).toBe(1);
+      expect((await store.reap({ ...request, owner: 'you' })).length).toBe(1);
+      expect(await store.reap({ ...request, owner: 'you' })).toEqual([]);
+    });
+
+    it('never honours the token of an earlier attempt', async (store) => {
+      await store.submit([newTask()]);
+      const first = await claimOne(store);
+      await store.release(first.token, BACK);
+      await claimOne(store);
+      expect(await store.finish(first.token, DONE)).toBe(false);
+      expect((await store.get('task-0001'))?.state).toBe('running');
+    });
+  });
+
+  taskRecordsSuite(name, engine, tools);
+}

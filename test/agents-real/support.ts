@@ -1,0 +1,133 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+
+const FAKE = fileURLToPath(new URL('../fakes/fake-anthropic.mjs', import.meta.url));
+
+/** Longest that one run of an agent may take before it is killed. */
+const RUN_LIMIT_MS = 60_000;
+
+/** The agent program that `npm run test:agents` installed. */
+export function claudeProgram(): string {
+  const program = process.env['AIWGD_CLAUDE_PROGRAM'];
+  if (program === undefined) throw new Error('No agent program: run these tests with `npm run test:agents`.');
+  return program;
+}
+
+/** One request that the fake has seen, as far as the tests read it. */
+export interface FakeRequest {
+  path: string;
+  auth: 'x-api-key' | 'bearer' | 'none';
+  behaviour?: string;
+  lastUser?: unknown;
+}
+
+/** A fake of the model's API on loopback; its head comment lists the behaviours that a script is made of. */
+export class FakeAnthropic implements AsyncDisposable {
+  readonly url: string;
+  readonly #process: ChildProcess;
+
+  private constructor(process: ChildProcess, port: number) {
+    this.#process = process;
+    this.url = `http://127.0.0.1:${port}`;
+  }
+
+  static async start(script: string[] = []): Promise<FakeAnthropic> {
+    const child = spawn(process.execPath, [FAKE], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { PORT: '0', SCRIPT: JSON.stringify(script) },
+    });
+    for await (const line of createInterface(child.stdout)) {
+      const { listening } = JSON.parse(line) as { listening: number };
+      return new FakeAnthropic(child, listening);
+    }
+    throw new Error('The fake ended before it listened.');
+  }
+
+  async requests(): Promise<FakeRequest[]> {
+    return (await (await fetch(`${this.url}/__log`)).json()) as FakeRequest[];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = once(this.#process, 'exit');
+    if (this.#process.kill()) await ended;
+  }
+}
+
+/** A folder with an empty home and an empty project, gone at the end of its scope. */
+export class AgentFolder implements Disposable {
+  readonly root = mkdtempSync(join(tmpdir(), 'aiwgd-agent-'));
+  readonly home = mkdtempSync(join(this.root, 'home-'));
+  readonly project = mkdtempSync(join(this.root, 'project-'));
+
+  [Symbol.dispose](): void {
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
+
+/**
+ * The whole environment of an agent in a test, built from nothing: what the tests were started with (keys, the session
+ * of another agent) must not reach it.
+ */
+export function agentEnvironment(home: string, apiUrl: string): Record<string, string> {
+  return {
+    PATH: process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
+    HOME: home,
+    TMPDIR: home,
+    ANTHROPIC_BASE_URL: apiUrl,
+    ANTHROPIC_API_KEY: 'dummy',
+    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
+    DISABLE_AUTOUPDATER: '1',
+    CLAUDE_CODE_MAX_RETRIES: '0',
+  };
+}
+
+/** One line of the agent's stream-json, as far as the tests read it. */
+export interface AgentMessage {
+  type: string;
+  subtype?: string;
+  is_error?: boolean;
+  result?: string;
+  session_id?: string;
+  api_error_status?: number | null;
+}
+
+export interface AgentRun {
+  code: number | null;
+  messages: AgentMessage[];
+  /** The last message of type `result`. */
+  result: AgentMessage | undefined;
+  stderr: string;
+}
+
+/** Runs the agent once with the prompt on stdin, which is a plain file, and reads its stream-json. */
+export async function runClaude(
+  folder: AgentFolder,
+  apiUrl: string,
+  prompt: string,
+  args: string[] = [],
+): Promise<AgentRun> {
+  const file = join(folder.root, 'prompt');
+  writeFileSync(file, prompt);
+  const stdin = openSync(file, 'r');
+  const child = spawn(claudeProgram(), ['-p', '--output-format', 'stream-json', '--verbose', ...args], {
+    cwd: folder.project,
+    env: agentEnvironment(folder.home, apiUrl),
+    stdio: [stdin, 'pipe', 'pipe'],
+    timeout: RUN_LIMIT_MS,
+    killSignal: 'SIGKILL',
+  });
+  closeSync(stdin);
+  const ended = once(child, 'close') as Promise<[number | null]>;
+  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout!), text(child.stderr!), ended]);
+  const messages = stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as AgentMessage);
+  return { code, messages, result: messages.findLast(({ type }) => type === 'result'), stderr };
+}

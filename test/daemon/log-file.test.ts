@@ -1,0 +1,112 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as fc from 'fast-check';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { LogFile } from '#aiwgd/daemon/log-file.js';
+import { tempFolder } from '../support/temp.js';
+
+function open(options: Partial<ConstructorParameters<typeof LogFile>[0]> = {}) {
+  const folder = tempFolder();
+  const path = join(folder, 'daemon.log');
+  const faults: (string | undefined)[] = [];
+  const file = new LogFile({
+    path,
+    maxBytes: 1000,
+    maxFiles: 3,
+    onFault: (error) => faults.push(error?.message),
+    ...options,
+  });
+  onTestFinished(() => file.close());
+  return { file, path, folder, faults };
+}
+
+function linesOf(path: string, maxFiles: number): string[] {
+  const files = [];
+  for (let n = maxFiles; n >= 1; n -= 1) files.push(`${path}.${n}`);
+  return [...files, path]
+    .filter((file) => existsSync(file))
+    .flatMap((file) => readFileSync(file, 'utf8').split('\n').filter(Boolean));
+}
+
+describe('the log file', () => {
+  it('keeps every line through rotations, in order, and no file over its size', () => {
+    const base = tempFolder();
+    let run = 0;
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 60 }), (lengths) => {
+        const folder = join(base, String((run += 1)));
+        mkdirSync(folder);
+        const path = join(folder, 'daemon.log');
+        const file = new LogFile({ path, maxBytes: 500, maxFiles: 100, onFault: () => {} });
+        const written = lengths.map((length, n) => `${n}:${'x'.repeat(length)}`);
+        for (const line of written) file.write(`${line}\n`);
+        file.close();
+        expect(linesOf(path, 100)).toEqual(written);
+        for (const name of readdirSync(folder))
+          expect(statSync(join(folder, name)).size).toBeLessThanOrEqual(500);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('keeps as many rotated files as asked for, and fewer after a change', () => {
+    const { file, folder } = open();
+    for (let n = 0; n < 30; n += 1) file.write(`${'x'.repeat(400)}\n`);
+    expect(readdirSync(folder).toSorted()).toEqual([
+      'daemon.log',
+      'daemon.log.1',
+      'daemon.log.2',
+      'daemon.log.3',
+    ]);
+    file.resize(1000, 1);
+    file.write(`${'y'.repeat(400)}\n`);
+    expect(readdirSync(folder).toSorted()).toEqual(['daemon.log', 'daemon.log.1']);
+  });
+
+  it('goes on in a file that is there, and takes a line longer than a whole file', () => {
+    const folder = tempFolder();
+    const path = join(folder, 'daemon.log');
+    writeFileSync(path, 'old\n');
+    const file = new LogFile({ path, maxBytes: 100, maxFiles: 2, onFault: () => {} });
+    file.write(`${'z'.repeat(500)}\n`);
+    file.close();
+    file.write('after the end\n');
+    expect(linesOf(path, 2)).toEqual(['old', 'z'.repeat(500)]);
+  });
+
+  it('keeps whole lines on a full disk, holds the newest in memory, and says what it dropped', ({ skip }) => {
+    const folder = tempFolder();
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder], { stdio: 'ignore' });
+    } catch {
+      skip('mounting a small file system needs root');
+    }
+    onTestFinished(() => void execFileSync('umount', [folder]));
+    const path = join(folder, 'daemon.log');
+    const faults: unknown[] = [];
+    const file = new LogFile({
+      path,
+      maxBytes: 10_000_000,
+      maxFiles: 2,
+      onFault: (error) => faults.push(error?.message),
+    });
+    writeFileSync(join(folder, 'ballast'), Buffer.alloc(20_000));
+    for (let n = 0; n < 500; n += 1) file.write(`${JSON.stringify({ n, text: 'x'.repeat(1000) })}\n`);
+    expect(String(faults[0])).toContain('ENOSPC');
+    for (const line of readFileSync(path, 'utf8').trimEnd().split('\n')) JSON.parse(line);
+    rmSync(join(folder, 'ballast'));
+    execFileSync('mount', ['-o', 'remount,size=2m', folder]);
+    file.write('{"n":"last"}\n');
+    file.close();
+    expect(faults.at(-1)).toBeUndefined();
+    const lines = readFileSync(path, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const dropped = lines.find((line) => line.msg === 'log lines dropped').lines as number;
+    expect(lines.filter((line) => typeof line.n === 'number').length + dropped).toBe(500);
+    expect(lines.at(-2).n).toBe(499);
+    expect(lines.at(-1).n).toBe('last');
+  });
+});
