@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { isFinal } from '#aiwgd/protocol/task.js';
 import type { Claim, TaskStore } from '#aiwgd/tasks/task-store.js';
@@ -98,7 +98,7 @@ class Driver {
 
   async #execute(c: Command): Promise<unknown> {
     const store = this.#store;
-    const id = 'index' in c ? `task-000${c.index % 10}` : '';
+    // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- the other half does the rest
     switch (c.do) {
       case 'submit':
         return store.submit([
@@ -148,6 +148,16 @@ class Driver {
           cancelRequested,
         }));
       }
+      default:
+        return this.#executeRest(c);
+    }
+  }
+
+  async #executeRest(c: Command): Promise<unknown> {
+    const store = this.#store;
+    const id = 'index' in c ? `task-000${c.index % 10}` : '';
+    // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- the other half does the rest
+    switch (c.do) {
       case 'reap':
         return this.#took(
           await store.reap({ owner: c.owner, leaseMs: LEASE_MS, limit: 3, othersAreDead: c.othersAreDead }),
