@@ -32,12 +32,7 @@ describe('task submit', () => {
   ])('takes as prompt %s', async (_, args, prompt) => {
     const p = project();
     await p.start();
-    const { taskId } = await p.json<{ taskId: string }>(
-      args
-        .slice(0, 2)
-        .concat('--json', ...args.slice(2))
-        .filter((a) => a !== '--json'),
-    );
+    const taskId = (await p.ok(args)).trim();
     await p.ok(['task', 'wait', taskId]);
     expect(await p.json<Task>(['task', 'get', taskId])).toMatchObject({
       prompt,
