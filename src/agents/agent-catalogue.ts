@@ -40,8 +40,14 @@ export class AgentCatalogue {
     if (agent !== undefined) return { agent, subAgent: null };
     const fallback = this.#agents.get(this.#defaultName);
     if (name === null || fallback?.config.provider !== 'claude' || !SUB_AGENT.test(name)) return undefined;
-    if (this.#subAgents.size < MAX_SUB_AGENTS) this.#subAgents.add(name);
+    this.#remember(name);
     return { agent: fallback, subAgent: name };
+  }
+
+  #remember(name: string): void {
+    this.#subAgents.add(name);
+    const [oldest] = this.#subAgents;
+    if (this.#subAgents.size > MAX_SUB_AGENTS && oldest !== undefined) this.#subAgents.delete(oldest);
   }
 
   /** A sentence that names what could have been asked for. */
