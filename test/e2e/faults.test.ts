@@ -73,7 +73,10 @@ describe('memory', () => {
     const p = new Project({
       config: {
         ...config,
-        agents: { sh: script('head -c 300000000 /dev/zero | tr "\\0" "x"; echo; echo end') },
+        agents: {
+          ...config.agents,
+          loud: script('read go < fifo; head -c 300000000 /dev/zero | tr "\\0" "x"; echo; echo end'),
+        },
       },
     });
     await p.start();
@@ -81,19 +84,21 @@ describe('memory', () => {
     const socket = connectSocket(p.paths.socket);
     onTestFinished(() => void socket.destroy());
     socket.on('error', () => undefined);
-    await p.ok(['task', 'submit', 'first, to warm up', '--wait']).catch(() => undefined);
-    const before = residentMb(pid);
+    await runProgram('mkfifo', ['fifo'], { env: p.env, cwd: p.root });
+    await p.ok(['task', 'submit', 'x', '--agent', 'loud']);
     // Asks for all output and every event, and reads none of it.
     socket.write(
       '{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{"topics":["*"],"taskId":"task-0001"}}\n',
     );
-    await p.ok(['task', 'submit', 'x']);
+    await p.ok(['task', 'submit', 'to warm up', '--wait']);
+    const before = residentMb(pid);
+    writeFileSync(join(p.root, 'fifo'), 'go\n');
     let most = 0;
     await until('it has printed', async () => {
       most = Math.max(most, residentMb(pid));
-      return (await p.json<Task>(['task', 'get', 'task-0002'])).state === 'completed';
+      return (await p.json<Task>(['task', 'get', 'task-0001'])).state === 'completed';
     });
-    const task = await p.json<Task>(['task', 'get', 'task-0002']);
+    const task = await p.json<Task>(['task', 'get', 'task-0001']);
     expect(task.outputBytes).toBe(300_000_005);
     expect(task.output).toHaveLength(65_536);
     expect(task.output?.endsWith('\nend\n')).toBe(true);

@@ -89,7 +89,10 @@ describe('task submit', () => {
   });
 
   it('runs the highest priority first, then the oldest; keys are kept apart', async () => {
-    const p = project({ sh: script('cat >> order; echo >> order; sleep 0.05') }, { max_parallel_actions: 1 });
+    const p = project(
+      { sh: script('cat >> order; echo >> order; until test -e go; do sleep 0.01; done') },
+      { max_parallel_actions: 1 },
+    );
     await p.start();
     await p.ok(['task', 'submit', 'first']);
     for (const [prompt, priority] of [
@@ -111,6 +114,7 @@ describe('task submit', () => {
     ]);
     const two = await p.json<{ taskId: string; deduped: boolean }>(['task', 'submit', 'once', '--key', 'k']);
     expect(two).toMatchObject({ taskId: one.taskId, deduped: true });
+    writeFileSync(join(p.root, 'go'), '');
     await until(
       'all ran',
       async () => (await p.json<{ completed: number }>(['task', 'stats'])).completed === 5,
@@ -186,8 +190,9 @@ describe('the end of an attempt', () => {
     const p = project({ sh: script('echo $$ > pid; exec sleep 1000') });
     await p.start();
     await p.ok(['task', 'submit', 'x']);
-    await until('it is up', () => existsSync(join(p.root, 'pid')));
-    const pid = Number(readFileSync(join(p.root, 'pid'), 'utf8'));
+    const pidFile = join(p.root, 'pid');
+    await until('it is up', () => existsSync(pidFile) && readFileSync(pidFile, 'utf8') !== '');
+    const pid = Number(readFileSync(pidFile, 'utf8'));
     await until('it sleeps', () => readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('sleep'));
     process.kill(pid, 'SIGKILL');
     const ran = await p.run(['task', 'wait', 'task-0001']);
