@@ -1,6 +1,6 @@
 import { findRunningDaemon } from '../../ipc/running-daemon.js';
 import { type Clock, sleep } from '../../platform/clock.js';
-import { AiwgdError } from '../../protocol/errors.js';
+import { AiwgdError, messageOf } from '../../protocol/errors.js';
 import type { ProjectPaths } from '../../protocol/project-paths.js';
 import type { DaemonStatus } from '../../protocol/status.js';
 import { askDaemon } from '../call-daemon.js';
@@ -33,7 +33,7 @@ async function printStatus(paths: ProjectPaths, { output, clock }: Context): Pro
       else output.line('Daemon is not running');
       return NOT_RUNNING_EXIT;
     }
-    const reason = error instanceof Error && error.name !== 'AbortError' ? error.message : 'no answer in 5 s';
+    const reason = messageOf(error);
     const failure = new AiwgdError(
       'CONNECTION_LOST',
       `The daemon (PID ${daemon.pid}) is alive but does not answer on its socket: ${reason}. It may still be starting; otherwise see aiwgd logs, then aiwgd stop --force and aiwgd start.`,
