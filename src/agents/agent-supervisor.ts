@@ -67,6 +67,7 @@ export class AgentSupervisor {
   readonly #runs = new Map<string, TaskRun>();
   /** Claims that came too late, on their way back. */
   readonly #returning = new Set<Promise<void>>();
+  #started = false;
   #settings: SupervisorSettings;
   #catalogue: AgentCatalogue;
   /** Tasks of an earlier daemon whose processes are being ended; they hold slots. */
@@ -112,6 +113,7 @@ export class AgentSupervisor {
   async start(): Promise<void> {
     const { store, owner, clock, log, projectRoot } = this.#options;
     const claims = await takeOver(store, owner);
+    this.#started = true;
     if (claims.length > 0) {
       log.info({ tasks: claims.map(({ task }) => task.id).slice(0, QUEUE_SHOWN) }, 'Interrupted tasks found');
       this.#recovering = claims.length;
@@ -135,7 +137,7 @@ export class AgentSupervisor {
     try {
       await settled;
     } catch (error) {
-      this.#faults.raise('tasks.store', `Interrupted tasks cannot be settled: ${messageOf(error)}`);
+      this.#faults.raise('tasks.recovery', `Interrupted tasks cannot be settled: ${messageOf(error)}`);
     } finally {
       this.#recovering = 0;
       this.#loop.wake();
@@ -280,6 +282,7 @@ export class AgentSupervisor {
   }
 
   #demand(): Pick<ClaimRequest, 'limit' | 'exceptAgents'> | null {
+    if (!this.#started) return null;
     let limit = this.#settings.maxParallel - this.#taken();
     const exceptAgents: (string | null)[] = [];
     for (const { agent, limit: own } of this.#catalogue.limited()) {

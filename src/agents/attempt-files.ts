@@ -1,4 +1,14 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, read, readSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  read,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { endOfBytes } from './agent-provider.js';
 
@@ -93,17 +103,19 @@ function writePrompt(file: number, prompt: string): void {
 
 function makeFolder(folder: string): void {
   // The folder of the task first: it is new for all but retried tasks.
-  if (!makeOne(dirname(folder)) || !makeOne(folder)) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (make(dirname(folder)) === 'missing') mkdirSync(dirname(folder), { recursive: true, mode: 0o700 });
+  // Numbers repeat after a retry by hand: what the earlier attempt came to is not what this one does.
+  if (make(folder) === 'there') rmSync(join(folder, 'result.json'), { force: true });
 }
 
-/** False where the folder above is missing. */
-function makeOne(folder: string): boolean {
+function make(folder: string): 'made' | 'there' | 'missing' {
   try {
     mkdirSync(folder, { mode: 0o700 });
+    return 'made';
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return false;
-    if (code !== 'EEXIST') throw error;
+    if (code === 'EEXIST') return 'there';
+    if (code === 'ENOENT') return 'missing';
+    throw error;
   }
-  return true;
 }

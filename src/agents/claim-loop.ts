@@ -69,7 +69,7 @@ export class ClaimLoop {
         await this.#fill();
       } while (this.#again && !this.#closed);
     } catch (error) {
-      this.#options.faults.raise('tasks.store', `Tasks cannot be claimed: ${messageOf(error)}`);
+      this.#options.faults.raise('tasks.claim', `Tasks cannot be claimed: ${messageOf(error)}`);
       this.pause(this.#backoff.nextMs());
     } finally {
       this.#busy = false;
@@ -82,7 +82,7 @@ export class ClaimLoop {
       const wanted = demand();
       if (wanted === null) return;
       const claims = await store.claim({ owner, leaseMs, ...wanted });
-      faults.clear('tasks.store');
+      faults.clear('tasks.claim');
       this.#backoff.reset();
       for (const claim of claims) accept(claim);
       if (claims.length < wanted.limit) {
@@ -96,6 +96,8 @@ export class ClaimLoop {
   async #waitForNext(): Promise<void> {
     const { store, clock } = this.#options;
     const runAt = await store.nextRunAt();
+    // A pause has set the timer already.
+    if (clock.monotonic() < this.#pausedUntil) return;
     if (runAt === null) this.#timer?.cancel();
     else this.#wakeAfter(Math.min(Math.max(runAt - clock.now(), 1), LONGEST_WAIT_MS));
   }

@@ -45,6 +45,7 @@ export class LeaseKeeper {
     try {
       const updates = runs.map((run) => ({ token: run.claim.token, ...run.live }));
       const answers = await this.#store.heartbeat(updates, LEASE_MS);
+      this.#faults.clear('tasks.lease');
       for (const [index, run] of runs.entries()) {
         const answer = answers[index];
         if (answer === undefined || run.phase !== 'running') continue;
@@ -53,7 +54,7 @@ export class LeaseKeeper {
       }
     } catch (error) {
       // No lease is lost for that: as long as the store does not answer us, nobody else can have taken the tasks.
-      this.#faults.raise('tasks.store', `The leases of running tasks cannot be renewed: ${messageOf(error)}`);
+      this.#faults.raise('tasks.lease', `The leases of running tasks cannot be renewed: ${messageOf(error)}`);
     }
   }
 }

@@ -31,10 +31,10 @@ export class SettlementWriter {
     for (;;) {
       try {
         const held = await this.#issue(token, settlement);
-        this.#faults.clear('tasks.store');
+        this.#faults.clear('tasks.outcome');
         return held;
       } catch (error) {
-        this.#faults.raise('tasks.store', `The outcome of a task cannot be stored: ${messageOf(error)}`);
+        this.#faults.raise('tasks.outcome', `The outcome of a task cannot be stored: ${messageOf(error)}`);
         onDelayed();
         await sleep(this.#clock, backoff.nextMs(), this.#givenUp.signal);
         if (this.#givenUp.signal.aborted) throw error;

@@ -1,9 +1,9 @@
+import type { Logger } from 'pino';
 import type { AgentsConfig } from '../agents/agent-config.js';
 import { AgentSupervisor } from '../agents/agent-supervisor.js';
 import { EventRouter } from '../events/event-router.js';
 import { RpcServer } from '../ipc/rpc-server.js';
 import type { Clock } from '../platform/clock.js';
-import type { Log } from '../platform/log.js';
 import { identityOf } from '../platform/process-identity.js';
 import { changedSections } from '../protocol/config/changed-sections.js';
 import type { Config } from '../protocol/config/config-schema.js';
@@ -16,6 +16,7 @@ import type { TaskStore } from '../tasks/task-store.js';
 import { TasksExport } from '../tasks/tasks-export.js';
 import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import { type LoadedConfig, loadConfig } from './config-source.js';
+import { guardAgainstCrashes } from './crash-guard.js';
 import { HealthRegister } from './health.js';
 import { type DaemonLog, openLog } from './log.js';
 import { openTasks } from './open-tasks.js';
@@ -101,7 +102,7 @@ export class Daemon {
     }
   }
 
-  get log(): Log {
+  get log(): Logger {
     return this.#daemonLog.logger;
   }
 
@@ -148,6 +149,16 @@ export class Daemon {
   async #start(): Promise<void> {
     const { paths, clock } = this.#options;
     const { log } = this;
+    this.#releases.push(
+      'crash guard',
+      guardAgainstCrashes((error) => {
+        log.fatal({ err: error }, 'a fault of the daemon itself');
+        this.#health.raise(
+          'internal_error',
+          `A fault of the daemon itself: ${messageOf(error)}. See the log.`,
+        );
+      }),
+    );
     log.info({ version: VERSION, project: paths.root, node: process.version }, 'daemon starts');
     for (const warning of this.#options.loaded.warnings) log.warn({}, warning);
     const store = await openTasks({ paths, clock, log, health: this.#health });
@@ -166,7 +177,7 @@ export class Daemon {
     this.#releases.push('socket', () => server.close());
     this.#releases.push('agents', () => supervisor.stop({ graceMs: 0 }));
     await state.start();
-    log.info({ pid: process.pid, socket: server.address }, 'daemon ready');
+    log.info({ socket: server.address }, 'daemon ready');
     this.#publish('daemon.started', { pid: process.pid, version: VERSION });
   }
 
@@ -178,7 +189,7 @@ export class Daemon {
       maxBytes: megabytes * BYTES_PER_MB,
       maxFiles,
       onFault: (error) => this.#fault('log', error),
-      ...(this.#options.foreground ? { echo: (line: string) => void process.stdout.write(line) } : {}),
+      ...(this.#options.foreground ? { echo: showOnTerminal() } : {}),
     });
   }
 
@@ -338,4 +349,10 @@ export class Daemon {
   #uptimeSeconds(): number {
     return Math.round((this.#options.clock.monotonic() - this.#startedMonotonic) / 1000);
   }
+}
+
+/** In the foreground the terminal shows the log too; when it has gone, the file still has all of it. */
+function showOnTerminal(): (line: string) => void {
+  process.stdout.on('error', () => undefined);
+  return (line) => void process.stdout.write(line);
 }

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { writeFileAtomic } from '../platform/atomic-file.js';
 import { systemClock } from '../platform/clock.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
-import type { StartReport } from '../protocol/start-report.js';
+import type { RunDaemonOptions } from '../protocol/start-report.js';
 import { loadConfig } from './config-source.js';
 import { Daemon } from './daemon.js';
 import { prepareDirectories, resolveProject } from './directories.js';
@@ -13,21 +13,11 @@ import { serviceNotifier } from './sd-notify.js';
 import { installSignals } from './signals.js';
 import { StopRequest } from './stop-request.js';
 
-export interface RunOptions {
-  project: string;
-  /** Another file than `.aiwg/daemon.json`. */
-  configFile?: string;
-  /** Stay on the terminal, and show the log there. */
-  foreground: boolean;
-  /** Told once: the daemon is ready, or the reason why it is not. */
-  report(report: StartReport): void;
-}
-
 /**
  * Runs the daemon of a project in this process until it is asked to stop. Resolves to the exit code: 0 after a stop;
  * after a failed start the code of its error, with nothing left behind. It never rejects.
  */
-export async function runDaemon(options: RunOptions): Promise<number> {
+export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   const releases = new ReleaseStack();
   try {
     await run(options, releases);
@@ -47,7 +37,7 @@ export async function runDaemon(options: RunOptions): Promise<number> {
   }
 }
 
-async function run(options: RunOptions, releases: ReleaseStack): Promise<void> {
+async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<void> {
   const { paths, removeEmpty } = prepareDirectories(resolveProject(options.project));
   releases.push('folders', () => {
     if (daemon === undefined) removeEmpty();

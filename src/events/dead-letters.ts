@@ -11,7 +11,7 @@ import { recorded } from './event-size.js';
 import { SubscriberGoneError } from './subscriber-queue.js';
 
 /** Dead letters kept; beyond, the oldest go. */
-export const MAX_DEAD_LETTERS = 10_000;
+const MAX_DEAD_LETTERS = 10_000;
 /** JSON of all dead letters together, in bytes about: the file is written as a whole. */
 const MAX_DEAD_BYTES = 16 * 1024 * 1024;
 /** Characters of an error that are kept. */

@@ -9,7 +9,7 @@ import { Fifo } from './fifo.js';
 import { SegmentFile } from './segment-file.js';
 
 /** Events that survive a restart. */
-export const HISTORY_EVENTS = 1000;
+const HISTORY_EVENTS = 1000;
 /** Bytes of JSON of a segment on disk, and about the memory for the events held. */
 const MAX_SEGMENT_BYTES = 16 * 1024 * 1024;
 /** Above this an event is turned into JSON at once, so that its true size is known. */
@@ -19,7 +19,7 @@ const MEASURE_ABOVE_BYTES = 64 * 1024;
  * Live hints that are worth nothing later and would push out all else: they are delivered, but not kept in the history.
  * (The output of tasks is in files of its own.)
  */
-export const LIVE_TOPICS: ReadonlySet<string> = new Set(['task:output']);
+const LIVE_TOPICS: ReadonlySet<string> = new Set(['task:output']);
 
 export interface EventHistoryOptions {
   /** Folder of `history.jsonl` and `history.jsonl.1`. */
@@ -94,20 +94,17 @@ export class EventHistory {
     this.#writer.touch();
   }
 
-  /** Matching events, oldest first. With an unknown `before` there is no such place, so nothing is returned. */
+  /** Matching events, oldest first. */
   query(query: HistoryQuery = {}): AiwgEvent[] {
-    const matches = topicMatcher(query.topic ?? '*');
+    const { topic, limit, before } = query;
+    const matches = topicMatcher(topic ?? '*');
     const found: AiwgEvent[] = [];
-    let reached = query.before === undefined;
     for (const { event } of this.#kept) {
-      if (event.id === query.before) {
-        reached = true;
-        break;
-      }
+      // Ids sort by time, so this also holds for an event that is not in the history (any more).
+      if (before !== undefined && event.id >= before) break;
       if (matches(event.type)) found.push(event);
     }
-    if (!reached) return [];
-    return query.limit === undefined ? found : found.slice(Math.max(0, found.length - query.limit));
+    return limit === undefined ? found : found.slice(Math.max(0, found.length - limit));
   }
 
   /** Writes what is new; later events are not kept. Never throws. */

@@ -16,9 +16,9 @@ import {
 } from './subscriber-queue.js';
 
 /** Events that may wait for one subscriber. */
-export const MAX_WAITING = 100_000;
+const MAX_WAITING = 100_000;
 /** Told when a queue has let events go; payload `{subscriber, dropped}`. A full queue does not take it itself. */
-export const OVERFLOW_TOPIC = 'router.overflow';
+const OVERFLOW_TOPIC = 'router.overflow';
 /** Topics whose receivers are remembered. */
 const MAX_ROUTES = 1000;
 /** Size up to which events are told apart by size. */

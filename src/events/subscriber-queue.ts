@@ -8,7 +8,7 @@ import { OverflowNotice } from './overflow-notice.js';
 export type EventHandler = (event: AiwgEvent) => void | Promise<void>;
 
 /** Pauses before the second, third and fourth delivery of an event to a failing handler, each ± 20 %. */
-export const RETRY_PAUSES_MS = [100, 400, 1600] as const;
+const RETRY_PAUSES_MS = [100, 400, 1600] as const;
 /** Deliveries of one event in all. */
 export const DELIVERIES = RETRY_PAUSES_MS.length + 1;
 const JITTER = 0.2;

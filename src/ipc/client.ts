@@ -8,7 +8,7 @@ import { EventStream } from './event-stream.js';
 import { type Dial, dialSocket, Link } from './link.js';
 import { redial } from './redial.js';
 import { socketAddress } from './running-daemon.js';
-import { type OutputChunk, taskOutput } from './task-output.js';
+import type { OutputChunk } from './task-output.js';
 
 export { AiwgdError, type ErrorCode } from '../protocol/errors.js';
 export type { AiwgEvent } from '../protocol/event.js';
@@ -85,14 +85,14 @@ class ClientCore implements AsyncDisposable {
    * that nothing is missed from there on. After a reconnection it subscribes again by itself.
    */
   events(topics: string[], { signal }: CallOptions = {}): EventStream {
-    const stream: EventStream = new EventStream({
+    const stream = new EventStream({
       ...this.#options,
       topics,
       signal,
-      onClose: () => this.#streams.delete(stream),
+      onClose: (ended) => this.#streams.delete(ended),
     });
     if (this.#closed.signal.aborted) void stream.return();
-    else this.#streams.add(stream);
+    else if (stream.isOpen) this.#streams.add(stream);
     return stream;
   }
 
@@ -100,13 +100,15 @@ class ClientCore implements AsyncDisposable {
    * What a task writes, from `fromOffset` bytes into the stdout of its newest attempt, across later attempts, until
    * it has ended; returns the ended task. NOT_FOUND for an unknown task.
    */
-  output(
+  async *output(
     taskId: string,
     { fromOffset = 0, signal }: CallOptions & { fromOffset?: number } = {},
   ): AsyncGenerator<OutputChunk, Task, undefined> {
     const either =
       signal === undefined ? this.#closed.signal : AbortSignal.any([signal, this.#closed.signal]);
-    return taskOutput({
+    // Loaded when needed: most commands never follow a task, and each has to start quickly.
+    const { taskOutput } = await import('./task-output.js');
+    return yield* taskOutput({
       ...this.#options,
       taskId,
       fromOffset,
@@ -177,7 +179,7 @@ export type Client = Omit<ClientCore, 'callAny'> & MethodTree;
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const { clock = systemClock, reconnect = false } = options;
-  return connectBy({ dial: dialOf(options), clock, reconnect }, options.signal);
+  return connectBy({ dial: dialOf(options, clock), clock, reconnect }, options.signal);
 }
 
 /** As `connect`, over any transport. */
@@ -186,8 +188,11 @@ export async function connectBy(options: ClientOptions, signal?: AbortSignal): P
   return new ClientCore(link, options) as unknown as Client;
 }
 
-function dialOf({ project, socket }: ConnectOptions): Dial {
-  if (socket !== undefined) return (signal) => dialSocket(socket, `the socket ${socket}`, signal);
+function dialOf({ project, socket }: ConnectOptions, clock: Clock): Dial {
+  if (socket !== undefined) {
+    const place = { address: socket, project: `the socket ${socket}` };
+    return (signal) => dialSocket(place, clock, signal);
+  }
   const root = project ?? findProject(process.cwd());
   if (root === undefined) {
     throw new AiwgdError(
@@ -196,7 +201,8 @@ function dialOf({ project, socket }: ConnectOptions): Dial {
     );
   }
   // Looked up each time: a daemon that was restarted may listen elsewhere.
-  return async (signal) => dialSocket(socketAddress(projectPaths(root)), root, signal);
+  return async (signal) =>
+    dialSocket({ address: socketAddress(projectPaths(root)), project: root }, clock, signal);
 }
 
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -11,7 +11,7 @@ export interface EventStreamOptions
   extends Omit<EventSubscriptionOptions, 'onEvent' | 'onSubscribed' | 'onFailure'> {
   signal: AbortSignal | undefined;
   /** Called once at the end. */
-  onClose: () => void;
+  onClose: (stream: EventStream) => void;
 }
 
 /**
@@ -49,6 +49,11 @@ export class EventStream implements AsyncIterableIterator<AiwgEvent, undefined>,
     });
     if (options.signal?.aborted) this.#abort();
     else options.signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  /** Whether it still collects events. */
+  get isOpen(): boolean {
+    return !this.#closed;
   }
 
   async next(): Promise<Result> {
@@ -117,6 +122,6 @@ export class EventStream implements AsyncIterableIterator<AiwgEvent, undefined>,
     this.#subscription.close();
     for (const reader of this.#readers) reader.resolve(DONE);
     this.#readers = [];
-    this.#options.onClose();
+    this.#options.onClose(this);
   }
 }

@@ -34,6 +34,8 @@ export class LineSplitter {
   #first: Line | undefined;
   /** Set when the unfinished line is over the limit; reported after the lines before it. */
   #overflown = false;
+  /** Nothing more will come: what is held is the last line. */
+  #finished = false;
   #ended = false;
 
   constructor(maxLineBytes: number = MAX_LINE_BYTES) {
@@ -60,9 +62,9 @@ export class LineSplitter {
     if (last + 1 < chunk.length) this.#keep(chunk.subarray(last + 1));
   }
 
-  /** At the end of the stream: what was left without a newline counts as a line. */
+  /** At the end of the stream, at any time: what is left without a newline counts as a line, after all others. */
   finish(): void {
-    if (this.#heldBytes > 0) this.#first = this.#takeHeld();
+    this.#finished = true;
   }
 
   /** The next line, or undefined when the next chunk is needed. */
@@ -79,7 +81,13 @@ export class LineSplitter {
       return TOO_LONG;
     }
     if (line === TOO_LONG) this.#ended = true;
-    return line;
+    return line ?? this.#lastLine();
+  }
+
+  #lastLine(): Line | undefined {
+    if (!this.#finished || this.#heldBytes === 0) return undefined;
+    const line = this.#takeHeld();
+    return line === '' ? undefined : line;
   }
 
   #nextOfText(): string | undefined {

@@ -1,5 +1,6 @@
 import { connect as connectSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { type Clock, sleep } from '../platform/clock.js';
 import {
   AiwgdError,
   ERROR_CATALOGUE,
@@ -31,8 +32,31 @@ interface PendingCall {
   reject: (error: unknown) => void;
 }
 
-/** Opens the socket at `address`; DAEMON_NOT_RUNNING where nobody listens. */
-export function dialSocket(address: string, project: string, signal?: AbortSignal): Promise<Duplex> {
+/** A daemon that gets many clients at once has no room for another until it has accepted some. */
+const CROWDED_TRIES = 100;
+const CROWDED_WAIT_MS = 20;
+
+export interface SocketPlace {
+  address: string;
+  /** Whose socket it is, for messages. */
+  project: string;
+}
+
+/** Opens a socket; DAEMON_NOT_RUNNING where nobody listens. */
+export async function dialSocket(place: SocketPlace, clock: Clock, signal?: AbortSignal): Promise<Duplex> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await openSocket(place.address, signal);
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      const cause = error as NodeJS.ErrnoException;
+      if (cause.code !== 'EAGAIN' || tries === CROWDED_TRIES) throw dialError(cause, place);
+    }
+    await sleep(clock, CROWDED_WAIT_MS, signal);
+  }
+}
+
+function openSocket(address: string, signal?: AbortSignal): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     const socket = connectSocket(address);
@@ -42,7 +66,7 @@ export function dialSocket(address: string, project: string, signal?: AbortSigna
     };
     const fail = (error: NodeJS.ErrnoException): void => {
       finish();
-      reject(dialError(error, address, project));
+      reject(error);
     };
     const abort = (): void => {
       finish();
@@ -60,7 +84,7 @@ export function dialSocket(address: string, project: string, signal?: AbortSigna
   });
 }
 
-function dialError(cause: NodeJS.ErrnoException, address: string, project: string): AiwgdError {
+function dialError(cause: NodeJS.ErrnoException, { address, project }: SocketPlace): AiwgdError {
   if (['ENOENT', 'ECONNREFUSED', 'ENOTDIR'].includes(cause.code ?? '')) {
     const text = `No daemon is running for ${project}. Start it with: aiwgd start`;
     return new AiwgdError('DAEMON_NOT_RUNNING', text, { cause });

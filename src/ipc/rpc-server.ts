@@ -16,7 +16,8 @@ import { type EventFeed, Subscriptions } from './subscriptions.js';
 export const MAX_CONNECTIONS = 4096;
 /** How long answers in flight may take when the server closes. */
 const CLOSE_TIMEOUT_MS = 2_000;
-const BACKLOG = 1024;
+/** Clients that may wait to be accepted; the kernel has a limit of its own. */
+const BACKLOG = 4096;
 /** Troubles in accepting come in floods: one line of log for each such time. */
 const ACCEPT_LOG_INTERVAL_MS = 10_000;
 

@@ -7,3 +7,19 @@ export type StartReport =
 
 /** The file descriptor on which a detached daemon reports. */
 export const START_REPORT_FD = 3;
+
+export interface RunDaemonOptions {
+  project: string;
+  /** Another file than `.aiwg/daemon.json`. */
+  configFile?: string | undefined;
+  /** Stay on the terminal, and show the log there. */
+  foreground: boolean;
+  /** Told once: the daemon is ready, or the reason why it is not. */
+  report: (report: StartReport) => void;
+}
+
+/** The module that runs a daemon in its own process: the detached one's entry and `start --foreground` load it. */
+export interface DaemonModule {
+  /** Runs until the daemon is asked to stop; resolves to the exit code and never rejects. */
+  runDaemon: (options: RunDaemonOptions) => Promise<number>;
+}

@@ -107,7 +107,7 @@ describe('retry', () => {
     const event = bench.router.publish(newEvent('a', { text: 'x'.repeat(300_000) }));
     const { id } = bench.router.deadLetters.add({ event, subscriber: 's', error: 'no', attempts: 4 });
     for (const { router } of [bench, await restart(bench)]) {
-      router.subscribe('t', ['a'], () => undefined);
+      router.subscribe('s', ['a'], () => undefined);
       expect(router.deadLetters.list()[0]?.event.payload).toEqual({
         truncated: true,
         bytes: expect.any(Number),

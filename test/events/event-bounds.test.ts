@@ -84,6 +84,9 @@ describe('overflow', () => {
       subscriber: 'slow',
       dropped: 33,
     });
+    for (let n = 0; n < 60; n += 1) router.publish(newEvent('a', { n, text }));
+    await clock.advance(2000);
+    expect(got).toHaveLength(1 + 67 + 1 + 60);
   });
 });
 

@@ -37,7 +37,9 @@ describe('query', () => {
     expect(history.query({ topic: 'a.*', limit: 2 })).toEqual(at(2, 3));
     expect(history.query({ before: events[3]!.id })).toEqual(at(0, 1, 2));
     expect(history.query({ before: events[3]!.id, topic: 'a.*', limit: 1 })).toEqual(at(2));
-    expect(history.query({ before: 'unknown' })).toEqual([]);
+    const live = router.publish(newEvent('task:output'));
+    router.publish(newEvent('b'));
+    expect(history.query({ before: live.id })).toEqual(events);
   });
 
   it('knows the last 1000 events, and none of a live topic', () => {
@@ -133,6 +135,8 @@ describe('on disk', () => {
       if (n % 50 === 0) await clock.advance(1000);
     }
     await clock.advance(1000);
+    // 16 MiB of about 100,000 characters each.
+    expect(router.history.query().length).toBeLessThan(200);
     for (const name of ['history.jsonl', 'history.jsonl.1']) {
       expect(statSync(join(directory, name)).size).toBeLessThanOrEqual(16 * 1024 * 1024);
     }

@@ -13,6 +13,10 @@ import type { AiwgEvent } from '#aiwgd/protocol/event.js';
 import type { OutputSlice, OutputStream } from '#aiwgd/protocol/method-types.js';
 import { topicMatcher } from '#aiwgd/protocol/topic.js';
 
+/** What came over the wire, of whatever shape; a test says what it expects of it. */
+// oxlint-disable-next-line typescript/no-explicit-any -- giving every answer a type would hide wrong ones
+export type Message = any;
+
 const cleanups: (() => unknown)[] = [];
 
 /** Runs after the test, the last registered first. */
@@ -175,7 +179,7 @@ export class RawClient {
     });
   }
 
-  get messages(): any[] {
+  get messages(): Message[] {
     return this.lines.map((line) => JSON.parse(line));
   }
 
@@ -184,7 +188,7 @@ export class RawClient {
   }
 
   /** Sends one request and waits for a line more. */
-  async ask(message: unknown): Promise<any> {
+  async ask(message: unknown): Promise<Message> {
     const before = this.lines.length;
     this.write(message);
     await this.until(() => this.lines.length > before);
@@ -199,7 +203,7 @@ export class RawClient {
     try {
       while (!condition()) {
         if (this.closed)
-          throw new Error(`gave up waiting: ${condition}; got ${this.lines.slice(-5).join('\n')}`);
+          throw new Error(`gave up waiting: ${String(condition)}; got ${this.lines.slice(-5).join('\n')}`);
         await new Promise<void>((resolve) => this.#waiting.push(resolve));
       }
     } finally {
@@ -220,7 +224,7 @@ export class RawClient {
 export async function eventually(condition: () => boolean, ms = 10_000): Promise<void> {
   const deadline = performance.now() + ms;
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`never came true: ${condition}`);
+    if (performance.now() > deadline) throw new Error(`never came true: ${String(condition)}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }

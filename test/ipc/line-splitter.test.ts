@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Line, LineSplitter, NOT_UTF8, TOO_LONG } from '#aiwgd/ipc/line-splitter.js';
 
@@ -91,6 +91,20 @@ describe('LineSplitter', () => {
       expect(splitter.next()).toBeUndefined();
     },
   );
+
+  it('keeps the order when the end comes before all lines were taken', () => {
+    const splitter = new LineSplitter();
+    splitter.push(Buffer.from('a'));
+    splitter.push(Buffer.from('b\nc\nd\ne'));
+    expect(splitter.next()).toBe('ab');
+    splitter.finish();
+    expect([splitter.next(), splitter.next(), splitter.next(), splitter.next()]).toEqual([
+      'c',
+      'd',
+      'e',
+      undefined,
+    ]);
+  });
 
   it('accepts a line of exactly the limit', () => {
     for (const size of [1, 4, 100]) {

@@ -1,14 +1,14 @@
 import { expect, it } from 'vitest';
 import { openRpcDocument } from '#aiwgd/ipc/openrpc.js';
 import { METHODS } from '#aiwgd/protocol/methods.js';
-import { RawClient, request, startServer } from './fixtures.js';
+import { type Message, RawClient, request, startServer } from './fixtures.js';
 
 it('describes every method', () => {
-  const document = openRpcDocument('1.2.3') as any;
+  const document = openRpcDocument('1.2.3') as Message;
   expect(document).toMatchObject({ openrpc: expect.stringMatching(/^1\./), info: { version: '1.2.3' } });
-  expect(document.methods.map(({ name }: any) => name)).toEqual(Object.keys(METHODS));
-  const submit = document.methods.find(({ name }: any) => name === 'task.submit');
-  expect(submit.params.filter(({ required }: any) => required).map(({ name }: any) => name)).toEqual([
+  expect(document.methods.map(({ name }: Message) => name)).toEqual(Object.keys(METHODS));
+  const submit = document.methods.find(({ name }: Message) => name === 'task.submit');
+  expect(submit.params.filter(({ required }: Message) => required).map(({ name }: Message) => name)).toEqual([
     'prompt',
   ]);
   expect(submit.result.schema.properties.taskId).toEqual({ type: 'string' });

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { MAX_BATCH_LENGTH, RpcDispatcher } from '#aiwgd/ipc/rpc-dispatcher.js';
 import { AiwgdError } from '#aiwgd/protocol/errors.js';
 import { METHODS } from '#aiwgd/protocol/methods.js';
-import { recordingLog } from './fixtures.js';
+import { type Message, recordingLog } from './fixtures.js';
 
 const numbers = z.strictObject({ minuend: z.number(), subtrahend: z.number() });
 const none = z.strictObject({});
@@ -58,12 +58,12 @@ const dispatcher = new RpcDispatcher<{ name: string }>({
   },
 });
 
-async function send(line: string): Promise<any> {
+async function send(line: string): Promise<Message> {
   const reply = await dispatcher.dispatch(line, { name: 'me' });
   return reply === undefined ? undefined : JSON.parse(reply);
 }
-const ask = (message: unknown): Promise<any> => send(JSON.stringify(message));
-const call = (method: string, params?: unknown, id: unknown = 1): Promise<any> =>
+const ask = (message: unknown): Promise<Message> => send(JSON.stringify(message));
+const call = (method: string, params?: unknown, id: unknown = 1): Promise<Message> =>
   ask({ jsonrpc: '2.0', id, method, params });
 
 describe('the examples of the specification (named parameters)', () => {
@@ -98,7 +98,9 @@ describe('the examples of the specification (named parameters)', () => {
 
   it('batches: invalid ones, mixed ones, and none but notifications', async () => {
     expect(await send('[1]')).toMatchObject([{ error: { code: -32600 }, id: null }]);
-    expect((await send('[1,2,3]')).map((answer: any) => answer.error.code)).toEqual([-32600, -32600, -32600]);
+    expect((await send('[1,2,3]')).map((answer: Message) => answer.error.code)).toEqual([
+      -32600, -32600, -32600,
+    ]);
     const mixed = await send(`[
       {"jsonrpc": "2.0", "method": "subtract", "params": {"minuend": 42, "subtrahend": 23}, "id": "1"},
       {"jsonrpc": "2.0", "method": "notify_hello", "params": [7]},
@@ -167,7 +169,12 @@ describe('requests', () => {
   it('bounds what a batch answers', async () => {
     const big = { jsonrpc: '2.0', method: 'result', params: { kind: 'big' } };
     const answers = await ask([1, 2, 3, 4].map((id) => ({ ...big, id })));
-    expect(answers.map((answer: any) => answer.error?.code)).toEqual([undefined, undefined, -32006, -32006]);
+    expect(answers.map((answer: Message) => answer.error?.code)).toEqual([
+      undefined,
+      undefined,
+      -32006,
+      -32006,
+    ]);
   });
 });
 
@@ -189,7 +196,7 @@ describe('parameters', () => {
     const { error } = await call('task.submit', { promt: 'x', priority: 'high', retries: -1 });
     expect(error.code).toBe(-32602);
     expect(error.data.code).toBe('INVALID_PARAMS');
-    const problems = Object.fromEntries(error.data.problems.map((row: any) => [row.path, row.message]));
+    const problems = Object.fromEntries(error.data.problems.map((row: Message) => [row.path, row.message]));
     expect(problems).toMatchObject({
       prompt: 'is missing (expected string)',
       priority: expect.stringContaining('expected'),

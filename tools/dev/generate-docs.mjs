@@ -19,6 +19,7 @@ export const PAGES = [
       `${JSON.stringify((await dist('protocol/config/json-schema.js')).configJsonSchema(), null, 2)}\n`,
   },
   { file: 'docs/reference/rpc.md', make: async () => rpcPage((await dist('protocol/methods.js')).METHODS) },
+  { file: 'docs/reference/cli.md', make: async () => (await dist('cli/reference.js')).cliReference() },
   {
     file: 'docs/reference/errors.md',
     make: async () => errorsPage((await dist('protocol/errors.js')).ERROR_CATALOGUE),

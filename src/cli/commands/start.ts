@@ -1,22 +1,17 @@
 import { resolve } from 'node:path';
+import type { DaemonModule, StartReport } from '../../protocol/start-report.js';
 import type { Context } from '../context.js';
 import { startDaemon } from '../lifecycle/start-daemon.js';
 import { projectToBe } from '../project.js';
 
-/** The daemon's own entry for the foreground, as far as the command line knows it. */
-interface ForegroundDaemon {
-  runDaemon: (options: {
-    project: string;
-    configFile: string | undefined;
-    foreground: true;
-  }) => Promise<number>;
-}
-
 async function runInForeground(project: string, configFile: string | undefined): Promise<number> {
   // The one place where the command line becomes the daemon. Loaded by address: nothing else here depends on it.
   const address = new URL('../../daemon/run-daemon.js', import.meta.url).href;
-  const { runDaemon } = (await import(address)) as ForegroundDaemon;
-  return runDaemon({ project, configFile, foreground: true });
+  const { runDaemon } = (await import(address)) as DaemonModule;
+  const report = (told: StartReport): void => {
+    if ('error' in told) process.stderr.write(`aiwgd: ${told.error.message}\n`);
+  };
+  return runDaemon({ project, configFile, foreground: true, report });
 }
 
 export async function run({ options, output, clock, onInterrupt }: Context): Promise<number | undefined> {

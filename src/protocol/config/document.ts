@@ -36,6 +36,9 @@ const WORD = {
 
 /** Deeper nesting than any sensible file has; the parser works by recursion. */
 const MAX_DEPTH = 100;
+
+/** More parts than any sensible file has; each may be wrong in several ways, and every fault is collected. */
+const MAX_TOKENS = 100_000;
 const MOST_SYNTAX_ERRORS = 5;
 
 const SECRET_REMEDY =
@@ -62,10 +65,16 @@ function scan(text: string): Finding[] {
   const findings: Finding[] = [];
   const scanner = createScanner(text, false);
   let depth = 0;
+  let words = 0;
   for (let token: number = scanner.scan(); token !== WORD.end; token = scanner.scan()) {
     if (token === WORD.openBrace || token === WORD.openBracket) depth += 1;
     else if (token === WORD.closeBrace || token === WORD.closeBracket) depth -= 1;
     const offset = scanner.getTokenOffset();
+    words += 1;
+    if (words > MAX_TOKENS) {
+      findings.push({ path: [], offset, message: `is too large: more than ${MAX_TOKENS} words and signs` });
+      break;
+    }
     if (depth > MAX_DEPTH) {
       findings.push({ path: [], offset, message: `is nested more than ${MAX_DEPTH} levels deep` });
       break;

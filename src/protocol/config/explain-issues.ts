@@ -1,7 +1,7 @@
 import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import type { Finding } from './document.js';
-import type { ConfigPath } from './problems.js';
+import { type ConfigPath, MOST_PROBLEMS } from './problems.js';
 
 type Issue = z.core.$ZodIssue;
 type UnionIssue = z.core.$ZodIssueInvalidUnion;
@@ -35,7 +35,7 @@ function explain(issue: Issue, input: unknown, base: ConfigPath): Finding[] {
 
 function unknownKeys(issue: z.core.$ZodIssueUnrecognizedKeys, path: ConfigPath): Finding[] {
   const known = JSON.parse(issue.message) as string[];
-  return issue.keys.map((key) => {
+  return issue.keys.slice(0, MOST_PROBLEMS).map((key) => {
     const near = nearest(key, known);
     const remedy = near === undefined ? `known here: ${known.join(', ')}` : `did you mean "${near}"?`;
     return { path: [...path, key], message: 'unknown key', remedy, atKey: true };

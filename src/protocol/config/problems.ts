@@ -2,6 +2,9 @@ import { hideSecrets } from './secrets.js';
 
 export type ConfigPath = readonly (string | number)[];
 
+/** Problems told of one file: more than anybody reads, and finding the place of each takes time. */
+export const MOST_PROBLEMS = 1_000;
+
 /** One thing that is wrong with a configuration file, and where. Never holds a secret. */
 export interface ConfigProblem {
   /** `schedule.jobs[1].cron`; empty for the file as a whole. */
@@ -24,15 +27,17 @@ export function pathText(path: ConfigPath): string {
   for (const key of path) {
     if (typeof key === 'number') text += `[${key}]`;
     else if (/^[A-Za-z_$][\w$-]*$/.test(key)) text += text === '' ? key : `.${key}`;
-    else text += `[${shorten(JSON.stringify(key))}]`;
+    else text += `[${shorten(hideSecrets(JSON.stringify(key)))}]`;
   }
   return hideSecrets(text);
 }
 
 const LONGEST_VALUE = 60;
 
-/** A value as JSON on one line, without secrets and not too long. */
+/** A value as JSON on one line, without secrets and not too long; of lists and objects only what they are. */
 export function valueText(value: unknown): string {
+  if (Array.isArray(value)) return value.length === 0 ? '[]' : '[…]';
+  if (typeof value === 'object' && value !== null) return Object.keys(value).length === 0 ? '{}' : '{…}';
   return shorten(hideSecrets(JSON.stringify(value) ?? ''));
 }
 

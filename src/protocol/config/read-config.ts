@@ -3,9 +3,16 @@ import { AiwgdError } from '../errors.js';
 import { type Config, configSchema } from './config-schema.js';
 import { type ConfigDocument, type Finding, lineFinder, nodeAt, readDocument } from './document.js';
 import { explainIssues, rememberKnownKeys, valueAt } from './explain-issues.js';
-import { type ConfigPath, type ConfigProblem, formatProblems, pathText, valueText } from './problems.js';
+import {
+  type ConfigPath,
+  type ConfigProblem,
+  formatProblems,
+  MOST_PROBLEMS,
+  pathText,
+  valueText,
+} from './problems.js';
 import { checkRelations } from './relations.js';
-import { hideSecrets } from './secrets.js';
+import { hideSecrets, namesSecret } from './secrets.js';
 
 export type ParsedConfig =
   | { ok: true; config: Config; warnings: ConfigProblem[] }
@@ -23,7 +30,8 @@ export function parseConfig(text: string, file: string): ParsedConfig {
     const finding = { path: [], message: 'must be an object', remedy: 'the least that is right is {}' };
     return { ok: false, file, problems: toProblems(document, [finding, ...document.findings]) };
   }
-  const parsed = configSchema.safeParse(document.value, { error: rememberKnownKeys });
+  // A configuration is read once: compiling the schema to code would take longer than it saves.
+  const parsed = configSchema.safeParse(document.value, { error: rememberKnownKeys, jitless: true });
   const relations = checkRelations(document.value);
   const issues = parsed.success ? [] : explainIssues(parsed.error.issues, document.value);
   const findings = [...document.findings, ...issues, ...relations.errors];
@@ -35,7 +43,7 @@ export function parseConfig(text: string, file: string): ParsedConfig {
 /** Values that must not be shown, whatever they look like: those that belong into an environment variable. */
 function isSecretPlace(path: ConfigPath): boolean {
   const key = path.at(-1);
-  return path.at(-2) === 'env' || (typeof key === 'string' && key.endsWith('_env'));
+  return path.at(-2) === 'env' || (typeof key === 'string' && (key.endsWith('_env') || namesSecret(key)));
 }
 
 function toProblems(document: ConfigDocument, findings: readonly Finding[]): ConfigProblem[] {
@@ -43,6 +51,7 @@ function toProblems(document: ConfigDocument, findings: readonly Finding[]): Con
   const secret = new Set(findings.filter((one) => one.secret).map(({ path }) => JSON.stringify(path)));
   return findings
     .filter((one) => one.secret || one.path.length === 0 || !secret.has(JSON.stringify(one.path)))
+    .slice(0, MOST_PROBLEMS)
     .map((one) => ({ one, offset: one.offset ?? offsetOf(document, one) }))
     .toSorted((a, b) => a.offset - b.offset)
     .map(({ one, offset }) => {
@@ -50,7 +59,7 @@ function toProblems(document: ConfigDocument, findings: readonly Finding[]): Con
       return {
         path: pathText(one.path),
         ...lineOf(offset),
-        ...(value === undefined ? {} : { value: valueText(value) }),
+        ...(value === undefined || one.path.length === 0 ? {} : { value: valueText(value) }),
         message: hideSecrets(one.message),
         ...(one.remedy === undefined ? {} : { remedy: hideSecrets(one.remedy) }),
       };

@@ -78,9 +78,13 @@ const operator = z
   .describe('How the field is compared with `value`.')
   .transform((name) => (SHORT_OPERATORS[name] ?? name) as FieldOperator);
 
+function isOperator(name: string): boolean {
+  return (FIELD_OPERATORS as readonly string[]).includes(name) || Object.hasOwn(SHORT_OPERATORS, name);
+}
+
 /** What is wrong with the `value` of a field condition, given its operator as it stands in the file. */
 function fieldValueProblem(name: unknown, value: unknown): string | undefined {
-  if (typeof name !== 'string') return undefined;
+  if (typeof name !== 'string' || !isOperator(name)) return undefined;
   if (name === 'exists' || name === 'not_exists') {
     return value === undefined ? undefined : `has no meaning with "${name}"; leave it out`;
   }
@@ -278,5 +282,5 @@ export const ruleSchema = z
   });
 
 /** Section `rules`: what follows from what. */
-export const rulesSchema = z.array(ruleSchema).max(10_000).default([]).describe('What follows from what.');
+export const rulesSchema = z.array(ruleSchema).max(2_000).default([]).describe('What follows from what.');
 export type Trigger = z.output<typeof triggerSchema>;

@@ -1,4 +1,4 @@
-/** Tokens and keys that can be told by their look. Each pattern is linear in time. */
+/** Tokens and keys that can be told by their look. Each pattern takes linear time. */
 const TOKENS: readonly (readonly [RegExp, string])[] = [
   [/\bsk-(?:ant-|proj-|or-)[A-Za-z0-9_-]{8,}/g, 'an API key'],
   [/\bsk-[A-Za-z0-9]{20,}/g, 'an API key'],
@@ -6,7 +6,7 @@ const TOKENS: readonly (readonly [RegExp, string])[] = [
   [/\bxapp-[A-Za-z0-9-]{8,}/g, 'a Slack token'],
   [/\bhooks\.slack\.com\/services\/[A-Za-z0-9/_-]{8,}/g, 'the address of a Slack webhook'],
   [/\bdiscord(?:app)?\.com\/api\/webhooks\/\d+\/[\w-]{8,}/g, 'the address of a Discord webhook'],
-  [/\b[A-Za-z0-9_-]{23,28}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,}/g, 'a Discord bot token'],
+  [/(?<![\w-])[MNO][A-Za-z0-9_-]{22,27}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,}/g, 'a Discord bot token'],
   [/\b\d{8,12}:[A-Za-z0-9_-]{30,}/g, 'a Telegram bot token'],
   [/\bgh[a-z]_[A-Za-z0-9]{16,}/g, 'a GitHub token'],
   [/\bgithub_pat_[A-Za-z0-9_]{16,}/g, 'a GitHub token'],
@@ -14,7 +14,7 @@ const TOKENS: readonly (readonly [RegExp, string])[] = [
   [/\bnpm_[A-Za-z0-9]{30,}/g, 'an npm token'],
   [/\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, 'an AWS key'],
   [/\bAIza[A-Za-z0-9_-]{35}/g, 'a Google API key'],
-  [/\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*/g, 'a signed web token'],
+  [/(?<![\w-])eyJ[A-Za-z0-9_-]{8,2000}\.eyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]*/g, 'a signed web token'],
   [/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----/g, 'a private key'],
   [/:\/\/[^\s/:@{}$]{1,256}:[^\s/@{}$]{1,256}@/g, 'an address with a password'],
 ];

@@ -1,6 +1,6 @@
 // A test program, not a daemon: it takes the lock, answers a few requests and reports as the real one does, so that the
 // plumbing of start, stop and status can be tested by itself. STAND_IN says how it misbehaves.
-import { mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
@@ -21,6 +21,38 @@ function identity() {
   };
 }
 
+// The first task completes, the second fails.
+const task = (id) => ({
+  id,
+  prompt: 'do\u001b[2J it',
+  agent: null,
+  priority: 0,
+  state: id === 'task-0001' ? 'completed' : 'failed',
+  createdAt: new Date().toISOString(),
+  startedAt: new Date().toISOString(),
+  completedAt: new Date().toISOString(),
+  pid: null,
+  result: 'two',
+  error: id === 'task-0001' ? null : 'exit code 9',
+  outputBytes: 8,
+  metadata: {},
+  attempt: 1,
+  maxAttempts: 3,
+  timeoutMs: null,
+  runAt: null,
+  waitReason: null,
+  key: null,
+  cwd: null,
+  exitCode: 0,
+  signal: null,
+  sessionId: null,
+  costUsd: null,
+  usage: null,
+  source: 'cli',
+  ruleId: null,
+  causedBy: null,
+});
+
 if (mode === 'die') {
   process.stderr.write('the stand-in breaks here\n');
   process.exit(7);
@@ -36,14 +68,19 @@ if (mode === 'endless') {
 if (mode === 'mute') setInterval(() => {}, 1_000);
 else {
   mkdirSync(folder, { recursive: true });
+  const draft = `${lock}.${process.pid}`;
+  writeFileSync(draft, JSON.stringify(identity()));
   try {
-    writeSync(openSync(lock, 'wx'), JSON.stringify(identity()));
+    // A link appears with its whole content, so a loser never reads half a lock.
+    linkSync(draft, lock);
   } catch {
     const { pid } = JSON.parse(readFileSync(lock, 'utf8'));
     report({
       error: { code: 'ALREADY_RUNNING', message: `Daemon is already running (PID: ${pid})`, data: { pid } },
     });
     process.exit(1);
+  } finally {
+    rmSync(draft, { force: true });
   }
   let signals = 0;
   const leave = () => {
@@ -81,6 +118,22 @@ else {
     }),
     'task.submit': () => ({ taskId: 'task-0001', state: 'queued', deduped: false }),
     'task.stats': () => none,
+    subscribe: () => ({ subscription: 's1' }),
+    'task.get': ({ taskId }) => ({ ...task(taskId), output: null }),
+    'task.output': ({ stream, offset = 0 }) => {
+      const data = { stdout: 'one\ntwo\n', stderr: 'a warning\n' }[stream ?? 'stdout'].slice(offset);
+      return { data, nextOffset: offset + data.length, eof: true };
+    },
+    'task.page': () => ({ tasks: [task('task-0001'), task('task-0002')], nextCursor: null }),
+    'event.history': () => [
+      {
+        id: 'e1',
+        type: 'build.failed',
+        source: 'rpc',
+        timestamp: new Date().toISOString(),
+        payload: { n: 1 },
+      },
+    ],
     'daemon.stop': (params) => {
       writeFileSync(join(folder, 'stop-params'), JSON.stringify(params));
       setImmediate(leave);

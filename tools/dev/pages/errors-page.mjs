@@ -7,7 +7,7 @@ export function errorsPage(catalogue) {
   return `${[
     '# Errors',
     '<!-- Made by `npm run docs`; edit src/protocol/errors.ts instead. -->',
-    'Every error has a code that programs can rely on. A command that ends with it has the exit code; over the socket it is a JSON-RPC error with the number, its code as `data.code` where the daemon adds it, and details in `data`.',
+    'Every error has a code that programs can rely on. A command that ends with it has the exit code; over the socket it is a JSON-RPC error with the number, and details in `data`.',
     ['| code | exit | JSON-RPC | meaning |', '|---|---|---|---|', ...rows].join('\n'),
   ].join('\n\n')}\n`;
 }

@@ -1,7 +1,7 @@
 // Words and table rows for JSON Schemas.
 
 /** Without what would end a cell of a table. */
-export function cell(text) {
+function cell(text) {
   return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 }
 
@@ -14,7 +14,7 @@ const refName = (ref) => ref.slice(ref.lastIndexOf('/') + 1);
 const branchesOf = (schema) => schema.anyOf ?? schema.oneOf;
 
 /** `whole number, 1 to 65535`: what may stand there, in words. `link` turns the name of a definition into text. */
-export function typeText(schema, link) {
+function typeText(schema, link) {
   if (schema.$ref) return link(refName(schema.$ref));
   if (schema.const !== undefined) return code(JSON.stringify(schema.const));
   if (schema.enum) return schema.enum.map((value) => code(JSON.stringify(value))).join(', ');

@@ -1,0 +1,141 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { array, assert, boolean, nat, property, string } from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { LineSplitter } from '#aiwgd/agents/line-splitter.js';
+import { claudeProvider } from '#aiwgd/agents/providers/claude.js';
+
+const SAMPLES = join(import.meta.dirname, '../samples');
+const index = JSON.parse(readFileSync(join(SAMPLES, 'index.json'), 'utf8')) as Record<
+  string,
+  { code: number; signal: string | null; stderr: string }
+>;
+const bytesOf = (name: string): Buffer => readFileSync(join(SAMPLES, `claude-2.1.330-${name}.jsonl`));
+const provider = claudeProvider({ provider: 'claude' });
+
+function verdictOn(name: string, bytes = bytesOf(name)) {
+  const parser = provider.createParser();
+  const splitter = new LineSplitter((line) => parser.line(line));
+  splitter.push(bytes);
+  splitter.end();
+  const { code, signal, stderr } = index[name]!;
+  return parser.verdict({ exitCode: code, signal, stdoutTail: () => '', stderrTail: () => stderr });
+}
+
+const EXPECTED: Record<string, { result?: string | RegExp; error?: RegExp; class?: string; cost?: number }> =
+  {
+    ok: { result: 'pong', cost: 0.0006 },
+    tool: { result: 'done', cost: 0.0016 },
+    permission_denied: { result: 'Hello from the fake model.', cost: 0.0016 },
+    max_turns: { error: /limit of turns/, class: 'run_limit', cost: 0.001 },
+    max_budget: { error: /limit of spend.*\$0\.002/, class: 'run_limit', cost: 0.002 },
+    api_401: { error: /refused the key \(401\).*ANTHROPIC_API_KEY.*log in/, class: 'auth', cost: 0 },
+    api_429: { error: /^Rate limited \(429\)/, class: 'rate_limit', cost: 0 },
+    api_529: { error: /overloaded \(529\)/, class: 'overloaded', cost: 0 },
+    retry_then_ok: { result: 'after', cost: 0.0006 },
+    usage_limit_oauth: {
+      error: /Rate limited.*lifted at 2026-11-22T07:34:56.000Z/,
+      class: 'rate_limit',
+      cost: 0,
+    },
+    refused: { error: /could not be reached.*proxy/, class: 'connection', cost: 0 },
+    subagent: { result: 'Hello from the fake model.', cost: 0.0028 },
+    background: { result: 'Hello from the fake model.', cost: 0.0022 },
+    partial: { result: 'one two', cost: 0.0006 },
+    sigint_api: { error: /ended without a result \(exit 0\)/, class: 'no_result' },
+    sigint_tool: { error: /The agent failed/, class: 'agent_error', cost: 0.001 },
+    sigterm_tool: { error: /ended without a result \(exit 143\)/, class: 'no_result' },
+    structured: { result: '{"name":"bob"}', cost: 0.001 },
+    resume_unknown: { error: /No conversation found/, class: 'agent_error', cost: 0 },
+  };
+
+describe('the verdict on what claude printed', () => {
+  it('has an expectation for every capture', () => {
+    expect(Object.keys(EXPECTED).toSorted()).toEqual(Object.keys(index).toSorted());
+  });
+
+  it.each(Object.keys(index))('%s', (name) => {
+    const expected = EXPECTED[name]!;
+    const verdict = verdictOn(name);
+    expect(verdict.ok).toBe(expected.error === undefined);
+    if (expected.error === undefined) expect(verdict.result).toBe(expected.result);
+    else expect(verdict.error).toMatch(expected.error);
+    expect(verdict.failureClass).toBe(expected.class ?? null);
+    if (expected.cost === undefined) expect(verdict.costUsd).toBeNull();
+    else expect(verdict.costUsd).toBeCloseTo(expected.cost, 9);
+    expect(verdict.sessionId).toMatch(/^[0-9a-f-]{36}$/);
+    if (verdict.ok) expect(verdict.usage).toMatchObject({ input_tokens: expect.any(Number) });
+  });
+
+  it('waits again after a result when a new init comes', () => {
+    const parser = provider.createParser();
+    const seen: boolean[] = [];
+    const splitter = new LineSplitter((line) => {
+      parser.line(line);
+      seen.push(parser.hasResult);
+    });
+    splitter.push(bytesOf('background'));
+    const first = seen.indexOf(true);
+    expect(first).toBeGreaterThan(0);
+    expect(seen.indexOf(false, first)).toBeGreaterThan(first);
+    expect(seen.at(-1)).toBe(true);
+  });
+
+  it('passes over stray text, unknown types and damaged lines', () => {
+    const noise = Buffer.from(
+      'oops\n{"type":"result"\n[1]\nnull\n"result"\n{"type":"new","result":"init"}\n',
+    );
+    const verdict = verdictOn('ok', Buffer.concat([noise, bytesOf('ok'), noise]));
+    expect(verdict).toMatchObject({ ok: true, result: 'pong' });
+  });
+});
+
+describe('how claude is launched', () => {
+  it('takes the prompt on stdin, and its own flags last', () => {
+    const launch = claudeProvider({
+      provider: 'claude',
+      args: ['--permission-mode', 'plan'],
+      model: 'opus',
+    }).prepare({ prompt: '--help', subAgent: 'reviewer' });
+    expect(launch).toMatchObject({ program: 'claude', promptOnStdin: true });
+    expect(launch.args).toEqual(
+      '--permission-mode plan -p --output-format stream-json --verbose --model opus --agent reviewer'.split(
+        ' ',
+      ),
+    );
+    expect(launch.env).toHaveProperty('CLAUDECODE', undefined);
+  });
+});
+
+describe('lines', () => {
+  it('come out whole wherever the pieces end', () => {
+    const text = array(string({ unit: 'binary' }).map((line) => line.replaceAll('\n', '¶')));
+    assert(
+      property(text, array(nat(200)), boolean(), (lines, cuts, closed) => {
+        const bytes = Buffer.from(lines.map((line) => `${line}\n`).join('') + (closed ? '' : 'tail'));
+        const out: string[] = [];
+        const splitter = new LineSplitter((line) => out.push(line.toString()));
+        const reused = Buffer.alloc(256);
+        for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
+          const size = Math.min(bytes.length - at, 1 + (cuts[turn % Math.max(1, cuts.length)] ?? 6));
+          bytes.copy(reused, 0, at, at + size);
+          splitter.push(reused.subarray(0, size));
+          at += size;
+        }
+        splitter.end();
+        const whole = lines.map((line) => Buffer.from(line).toString());
+        expect(out).toEqual(closed ? whole : [...whole, 'tail']);
+      }),
+    );
+  });
+
+  it('that are too long are passed over and counted', () => {
+    const out: string[] = [];
+    const splitter = new LineSplitter((line) => out.push(line.toString()), 10);
+    for (const piece of ['short\n', '0123456', '789', 'abc\nnext\n', '01234567890\n', 'x'.repeat(50)])
+      splitter.push(Buffer.from(piece));
+    splitter.end();
+    expect(out).toEqual(['short', 'next']);
+    expect(splitter.skipped).toBe(3);
+  });
+});

@@ -1,0 +1,195 @@
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { startTimeOf } from '#aiwgd/platform/process-identity.js';
+import { FINAL_STATES, type Task } from '#aiwgd/protocol/task.js';
+import { until } from '../support/temp.js';
+import { Project, script } from './support.js';
+
+const ROUNDS = Number(process.env['AIWGD_KILL_ROUNDS'] ?? 8);
+
+describe('kill -9 of the daemon', () => {
+  it(
+    `at ${ROUNDS} random moments under load loses no acknowledged task and no reported outcome`,
+    async ({ annotate }) => {
+      const seed = Number(process.env['AIWGD_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+      await annotate(`seed ${seed}`);
+      const random = mulberry(seed);
+      const project = new Project({
+        config: {
+          daemon: { max_parallel_actions: 4, heartbeat_interval_seconds: 1 },
+          default_agent: 'sh',
+          agents: { sh: script('cat; sleep 0.0$(($$ % 10))') },
+        },
+      });
+      const acknowledged = new Map<string, string>();
+      const outcomes = new Map<string, string>();
+      let submitted = 0;
+      for (let round = 0; round < ROUNDS; round += 1) {
+        await project.start();
+        const client = await project.connect();
+        const ended = new AbortController();
+        const listening = (async () => {
+          for await (const event of client.events(['task:*'], { signal: ended.signal })) {
+            const { taskId, state } = event.payload as { taskId: string; state: string };
+            if ((FINAL_STATES as readonly string[]).includes(state)) outcomes.set(taskId, state);
+          }
+        })().catch(() => undefined);
+        const submitting = Promise.all(
+          Array.from({ length: 4 }, async () => {
+            try {
+              for (;;) {
+                const prompt = `task ${(submitted += 1)}`;
+                const { taskId } = await client.task.submit({ prompt, maxAttempts: 100 });
+                acknowledged.set(taskId, prompt);
+              }
+            } catch {
+              // The daemon was killed.
+            }
+          }),
+        );
+        const moment = performance.now() + 20 + random() * 300;
+        await until('the moment has come', () => performance.now() > moment);
+        await project.kill();
+        await submitting;
+        ended.abort();
+        await listening;
+        client.close();
+      }
+      await project.start();
+      const client = await project.connect();
+      expect(acknowledged.size).toBeGreaterThan(ROUNDS);
+      for (const [taskId, prompt] of acknowledged) {
+        const task = await client.task.get({ taskId });
+        expect(task.prompt).toBe(prompt);
+        const outcome = outcomes.get(taskId);
+        if (outcome !== undefined) expect(task.state, taskId).toBe(outcome);
+      }
+      expect((await client.daemon.status()).health.issues).toEqual([]);
+    },
+    60_000 + ROUNDS * 3000,
+  );
+
+  it('in the middle of a run: what is left of the attempt ends, and the task is run again', async () => {
+    const project = new Project({
+      config: {
+        default_agent: 'sh',
+        agents: { sh: script('echo "$$" >> runs; setsid sleep 1000 & test -e go && exit 0; sleep 1000') },
+      },
+    });
+    await project.start();
+    await project.ok(['task', 'submit', 'work']);
+    await until('the agent runs', () => existsSync(join(project.root, 'runs')));
+    const [first] = readFileSync(join(project.root, 'runs'), 'utf8').split('\n');
+    await project.kill();
+    writeFileSync(join(project.root, 'go'), '');
+    await project.start();
+    await project.ok(['task', 'wait', 'task-0001']);
+    const task = await project.json<Task>(['task', 'get', 'task-0001']);
+    expect(task).toMatchObject({ state: 'completed', attempt: 2 });
+    expect(readFileSync(join(project.root, 'runs'), 'utf8').trim().split('\n')).toHaveLength(2);
+    await until('nothing of either attempt is left', () => project.agents().length === 0);
+    expect(startTimeOf(Number(first))).toBeUndefined();
+  });
+});
+
+describe('what lies damaged in the folder', () => {
+  const config = { default_agent: 'sh', agents: { sh: script('cat') } };
+
+  it('a database of garbage is kept aside, told in health, and the queue comes from tasks.json', async () => {
+    const project = new Project({ config });
+    await project.start();
+    await project.ok(['task', 'submit', 'for later', '--delay', '1h']);
+    await project.ok(['task', 'submit', 'done', '--wait']);
+    await project.ok(['stop']);
+    writeFileSync(project.paths.database, 'garbage '.repeat(2000));
+    await project.start();
+    const status = await project.json<{
+      health: { status: string; issues: { code: string; message: string }[] };
+    }>(['status']);
+    expect(status.health.status).toBe('degraded');
+    expect(status.health.issues[0]).toMatchObject({ code: 'database_damaged' });
+    const kept = readdirSync(project.paths.daemon).filter((name) => name.startsWith('tasks.db.damaged-'));
+    expect(kept.length).toBeGreaterThan(0);
+    expect(readFileSync(join(project.paths.daemon, kept[0] as string), 'utf8')).toContain('garbage');
+    const tasks = await project.json<Task[]>(['task', 'list']);
+    expect(tasks.map(({ id, prompt, state }) => [id, prompt, state])).toEqual([
+      ['task-0002', 'done', 'completed'],
+      ['task-0001', 'for later', 'queued'],
+    ]);
+    expect(await project.ok(['task', 'submit', 'next', '--wait'])).toContain('next');
+  });
+
+  it("the original program's tasks.json is taken in, a damaged one kept aside", async () => {
+    const project = new Project({ config });
+    await project.start();
+    await project.ok(['stop']);
+    for (const file of readdirSync(project.paths.daemon)) if (file.startsWith('tasks.db')) rm(project, file);
+    writeFileSync(
+      project.paths.tasksExport,
+      JSON.stringify({
+        version: 1,
+        updatedAt: '2025-01-01T00:00:00.000Z',
+        tasks: [
+          original('task-0000', 'completed'),
+          original('task-0001', 'queued'),
+          original('task-0002', 'running'),
+        ],
+      }),
+    );
+    await project.start();
+    await project.ok(['task', 'wait', 'task-0001']);
+    await project.ok(['task', 'wait', 'task-0002']);
+    expect(await project.json<Task>(['task', 'get', 'task-0000'])).toMatchObject({
+      state: 'completed',
+      prompt: 'p',
+    });
+    expect(await project.ok(['task', 'submit', 'new'])).toContain('task-0003');
+    await project.ok(['stop']);
+    for (const file of readdirSync(project.paths.daemon)) if (file.startsWith('tasks.db')) rm(project, file);
+    writeFileSync(project.paths.tasksExport, '{"version": 1, "tas');
+    await project.start();
+    const kept = readdirSync(project.paths.daemon).filter((name) => name.startsWith('tasks.json.damaged-'));
+    expect(kept).toHaveLength(1);
+    expect(readFileSync(join(project.paths.daemon, kept[0] as string), 'utf8')).toBe('{"version": 1, "tas');
+  });
+});
+
+function rm(project: Project, file: string): void {
+  rmSync(join(project.paths.daemon, file));
+}
+
+function original(id: string, state: string): object {
+  const ended = state === 'completed' ? yesterday(2) : null;
+  return {
+    id,
+    prompt: 'p',
+    agent: null,
+    priority: 0,
+    state,
+    createdAt: yesterday(0),
+    startedAt: state === 'queued' ? null : yesterday(1),
+    completedAt: ended,
+    pid: state === 'running' ? 1 : null,
+    result: ended && { exitCode: 0 },
+    error: null,
+    output: ended && 'out',
+    metadata: {},
+  };
+}
+
+/** Within what retention keeps. */
+function yesterday(second: number): string {
+  return new Date(Date.now() - 86_400_000 + second * 1000).toISOString();
+}
+
+/** A small generator of numbers in [0, 1), the same for the same seed. */
+function mulberry(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
