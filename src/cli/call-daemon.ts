@@ -1,5 +1,6 @@
 import { dialSocket, Link } from '../ipc/link.js';
 import { socketAddress } from '../ipc/running-daemon.js';
+import { systemClock } from '../platform/clock.js';
 import type { MethodName, ParamsOf, ResultOf } from '../protocol/method-types.js';
 import type { Context } from './context.js';
 import { requireProject } from './project.js';
@@ -14,7 +15,9 @@ export async function askDaemon<M extends MethodName>(
   params: ParamsOf<M>,
   signal?: AbortSignal,
 ): Promise<ResultOf<M>> {
-  const link = new Link(await dialSocket(socketAddress(paths), paths.root, signal));
+  const link = new Link(
+    await dialSocket({ address: socketAddress(paths), project: paths.root }, systemClock, signal),
+  );
   try {
     return (await link.call(method, params, signal)) as ResultOf<M>;
   } finally {

@@ -6,7 +6,6 @@ import { AgentSupervisor, type SupervisorSettings } from '#aiwgd/agents/agent-su
 import { linuxPids, readMarks } from '#aiwgd/agents/process-table.js';
 import { type Clock, systemClock } from '#aiwgd/platform/clock.js';
 import type { NewEvent } from '#aiwgd/protocol/event.js';
-import type { HealthIssue } from '#aiwgd/protocol/status.js';
 import type { StoredTask, TaskStore } from '#aiwgd/tasks/task-store.js';
 import { FakeClock } from '#aiwgd/testing/fake-clock.js';
 import { MemoryTaskStore } from '#aiwgd/testing/memory-task-store.js';
@@ -38,7 +37,7 @@ export class Rig implements AsyncDisposable {
   readonly supervisor: AgentSupervisor;
   readonly events: NewEvent[] = [];
   readonly logged: string[] = [];
-  readonly faults: (HealthIssue | null)[] = [];
+  readonly faults: ({ code: string; message: string } | null)[] = [];
   readonly settings: SupervisorSettings;
   #agents: AgentsConfig['agents'];
 
@@ -62,7 +61,7 @@ export class Rig implements AsyncDisposable {
       clock,
       log: { debug: note, info: note, warn: note, error: note },
       owner: options.owner ?? 'rig',
-      onFault: (issue) => this.faults.push(issue),
+      onFault: (code, message) => this.faults.push(message === null ? null : { code, message }),
       environment: { PATH: process.env['PATH'] ?? '', ...options.environment },
       random: () => 0.5,
     });

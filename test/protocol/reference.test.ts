@@ -56,6 +56,7 @@ interface Schema {
   properties?: Record<string, Schema>;
   additionalProperties?: boolean | Schema;
   description?: string;
+  pattern?: string;
   $ref?: string;
   $defs?: Record<string, Schema>;
   items?: Schema;
@@ -71,6 +72,8 @@ describe('the JSON Schema', () => {
     const seen: string[] = [];
     const walk = (part: Schema, path: string): void => {
       if (part.properties) expect(part.additionalProperties, path).toBe(false);
+      // As editors compile them.
+      if (part.pattern !== undefined) expect(() => new RegExp(part.pattern ?? '', 'u'), path).not.toThrow();
       for (const [key, child] of Object.entries(part.properties ?? {})) {
         expect(child.description, `${path}.${key}`).toBeTruthy();
         seen.push(`${path}.${key}`);

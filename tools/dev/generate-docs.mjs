@@ -1,6 +1,5 @@
 // Makes the reference pages from the built program; with --check it only says which are stale and exits 1.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { configurationPage } from './pages/configuration-page.mjs';
 import { errorsPage } from './pages/errors-page.mjs';
 import { rpcPage } from './pages/rpc-page.mjs';
@@ -8,7 +7,7 @@ import { rpcPage } from './pages/rpc-page.mjs';
 const dist = (path) => import(new URL(`../../dist/${path}`, import.meta.url).href);
 
 /** Every generated file; `make` gives its whole text. */
-export const PAGES = [
+const PAGES = [
   {
     file: 'docs/reference/configuration.md',
     make: async () => configurationPage((await dist('protocol/config/json-schema.js')).configJsonSchema()),
@@ -47,16 +46,13 @@ async function stalePages() {
   return stale;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const stale = await stalePages();
-  if (process.argv.includes('--check')) {
-    for (const { file } of stale)
-      process.stderr.write(`${file} is stale: run npm run build && npm run docs\n`);
-    process.exitCode = stale.length === 0 ? 0 : 1;
-  } else {
-    for (const { file, text } of stale) {
-      writeFileSync(new URL(file, root), text);
-      process.stdout.write(`${file}\n`);
-    }
+const stale = await stalePages();
+if (process.argv.includes('--check')) {
+  for (const { file } of stale) process.stderr.write(`${file} is stale: run npm run build && npm run docs\n`);
+  process.exitCode = stale.length === 0 ? 0 : 1;
+} else {
+  for (const { file, text } of stale) {
+    writeFileSync(new URL(file, root), text);
+    process.stdout.write(`${file}\n`);
   }
 }

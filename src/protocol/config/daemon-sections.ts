@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { dollars, MAX_SECONDS, minutes } from './keys.js';
 
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
 const log = z
   .strictObject({

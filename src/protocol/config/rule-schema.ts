@@ -58,7 +58,7 @@ const triggerSchema = z
   ])
   .meta({ id: 'Trigger' });
 
-export const FIELD_OPERATORS = [
+const FIELD_OPERATORS = [
   'equals',
   'not_equals',
   'contains',
@@ -86,7 +86,10 @@ function isOperator(name: string): boolean {
 function fieldValueProblem(name: unknown, value: unknown): string | undefined {
   if (typeof name !== 'string' || !isOperator(name)) return undefined;
   if (name === 'exists' || name === 'not_exists') {
-    return value === undefined ? undefined : `has no meaning with "${name}"; leave it out`;
+    // Older files say `true` here.
+    return [undefined, null, true].some((one) => one === value)
+      ? undefined
+      : `has no meaning with "${name}"; leave it out`;
   }
   if (value === undefined) return 'is missing';
   if (['gt', 'gte', 'lt', 'lte'].includes(name)) {
@@ -224,7 +227,7 @@ function onlyOne(a: string, b: string, required: boolean) {
 }
 
 /** A rule, in any of the forms in use. */
-export const ruleSchema = z
+const ruleSchema = z
   .strictObject({
     id: id.describe('Name of the rule, unique.'),
     description: text.nullable().default(null).describe('For people.'),
