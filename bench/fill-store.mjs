@@ -1,18 +1,19 @@
 // Fills a task database with finished tasks, quickly: `node bench/fill-store.mjs <tasks.db> <count>`.
 import { DatabaseSync } from '@photostructure/sqlite';
-import { openDatabase } from '#aiwgd/tasks/sqlite/open-database.js';
+import { migrate } from '#aiwgd/tasks/sqlite/schema.js';
 
 const STATES = ['completed', 'completed', 'completed', 'completed', 'failed', 'cancelled', 'timeout'];
 const AGENTS = [null, null, 'reviewer', 'script'];
 
 /** Adds `count` finished tasks to the database at `path`, which no store has open; makes it where there is none. */
 export function fillStore(path, count) {
-  openDatabase(path, Date.now()).db.close();
   const db = new DatabaseSync(path);
   try {
     // A filled database is a test's material: losing it in a power cut is no harm.
     db.exec('PRAGMA journal_mode = WAL');
-    db.exec('PRAGMA synchronous = OFF; PRAGMA cache_size = -65536; BEGIN');
+    db.exec('PRAGMA synchronous = OFF; PRAGMA cache_size = -65536');
+    migrate(db);
+    db.exec('BEGIN');
     const { last } = db.prepare('SELECT coalesce(max(seq), 0) AS last FROM tasks').get();
     const task = db.prepare(`
       INSERT INTO tasks (seq, state, agent, priority, created_at, started_at, completed_at, attempt, max_attempts,

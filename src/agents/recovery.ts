@@ -1,6 +1,7 @@
 import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
-import type { Claim, TaskStore } from '../tasks/task-store.js';
+import { messageOf } from '../protocol/errors.js';
+import type { Claim, Heartbeat, TaskStore } from '../tasks/task-store.js';
 import { LEASE_MS } from './lease-keeper.js';
 import { reapStrays } from './process-tree.js';
 import { settleInterrupted } from './retry-policy.js';
@@ -40,14 +41,28 @@ export async function settleTakenOver(
     clock: deps.clock,
   });
   if (left.length > 0) deps.log.error({ pids: left }, 'Processes of interrupted attempts cannot be ended');
-  const beats = await deps.store.heartbeat(
-    claims.map(({ token }) => ({ token })),
-    LEASE_MS,
-  );
+  const beats = await cancelMarks(claims, deps);
   for (const [index, claim] of claims.entries()) {
     const settlement = settleInterrupted(claim, beats[index]?.cancelRequested ?? false);
     if (!(await deps.writer.write(claim.token, settlement))) continue;
     if (settlement.kind === 'finish') deps.events.ended(claim.task, settlement.outcome, null);
     else deps.events.queued(claim.task);
+  }
+}
+
+/** Which of the tasks somebody wants cancelled; none where the store does not answer now. */
+async function cancelMarks(
+  claims: readonly Claim[],
+  { store, log }: { store: TaskStore; log: Log },
+): Promise<Heartbeat[]> {
+  try {
+    return await store.heartbeat(
+      claims.map(({ token }) => ({ token })),
+      LEASE_MS,
+    );
+  } catch (error) {
+    // The settlements that follow are tried until they are stored, and the store itself heeds a cancel in most of them.
+    log.warn({ error: messageOf(error) }, 'Interrupted tasks cannot be asked for');
+    return [];
   }
 }

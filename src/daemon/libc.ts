@@ -12,7 +12,6 @@ export interface Libc {
 }
 
 export const LOCK_EX = 2;
-export const LOCK_NB = 4;
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;

@@ -57,6 +57,7 @@ export class Connection {
   #out = '';
   #flushPlanned = false;
   #pumping = false;
+  #paused = false;
   #inFlight = 0;
   /** Whether the peer has said all that we will listen to. */
   #inputEnded = false;
@@ -147,9 +148,13 @@ export class Connection {
     const blocked = this.#takeLines();
     this.#pumping = false;
     this.#flush();
-    if (this.#discarding || !blocked) this.#transport.resume();
-    else this.#transport.pause();
-    if (this.#inputEnded && this.#inFlight === 0 && (this.#discarding || !blocked)) this.#finish();
+    const pause = blocked && !this.#discarding;
+    if (pause !== this.#paused) {
+      this.#paused = pause;
+      if (pause) this.#transport.pause();
+      else this.#transport.resume();
+    }
+    if (this.#inputEnded && this.#inFlight === 0 && !pause) this.#finish();
   }
 
   /** Begins the requests that have come; true when it had to stop before the last one. */

@@ -115,7 +115,9 @@ export class TasksExport {
       }
       await rename(temporary, this.#options.path);
     } catch (error) {
-      await rm(temporary, { force: true });
+      await rm(temporary, { force: true }).catch(() => {
+        // Whatever keeps it from being removed has most likely kept it from being written: that error says more.
+      });
       throw error;
     }
   }

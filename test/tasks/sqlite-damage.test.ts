@@ -27,12 +27,10 @@ async function expectFreshBesideKept(folder: string): Promise<void> {
 }
 
 describe('a damaged database', () => {
-  it('of garbage is kept aside with its -wal, and a new one made', async () => {
+  it('of garbage is kept aside, and a new one made', async () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, 'tasks.db'), 'not a database '.repeat(1000));
-    writeFileSync(join(folder, 'tasks.db-wal'), 'garbage, too');
     await expectFreshBesideKept(folder);
-    expect(readdirSync(folder)).toContain(`${KEPT}-wal`);
   });
 
   it('cut short is kept aside', async () => {
@@ -52,7 +50,7 @@ describe('a damaged database', () => {
   it('with a version but no tables is kept aside', async () => {
     const folder = temporaryFolder();
     const db = new DatabaseSync(join(folder, 'tasks.db'));
-    db.exec('PRAGMA user_version = 1; CREATE TABLE other (x)');
+    db.exec('PRAGMA journal_mode = WAL; PRAGMA user_version = 1; CREATE TABLE other (x)');
     db.close();
     await expectFreshBesideKept(folder);
   });

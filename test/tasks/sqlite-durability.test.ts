@@ -106,28 +106,28 @@ describe('durability', () => {
   });
 });
 
+function smallDisk(): string {
+  const folder = temporaryFolder();
+  const disk = join(folder, 'disk');
+  mkdirSync(disk);
+  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', disk]);
+  onTestFinished(() => void spawnSync('umount', [disk]));
+  return status === 0 ? disk : '';
+}
+
+async function submitUntilFull(store: TaskStore): Promise<{ stored: string[]; code: unknown }> {
+  const stored: string[] = [];
+  for (let count = 0; count < 1000; count += 1) {
+    const work = store.submit([newTask({ prompt: 'x'.repeat(100_000) })]);
+    const code = await codeOf(work);
+    if (code !== 'no error') return { stored, code };
+    stored.push((await work)[0]!.id);
+  }
+  return { stored, code: 'never full' };
+}
+
 describe('a full disk', () => {
   const isRoot = process.platform === 'linux' && process.getuid?.() === 0;
-
-  function smallDisk(): string {
-    const folder = temporaryFolder();
-    const disk = join(folder, 'disk');
-    mkdirSync(disk);
-    const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', disk]);
-    onTestFinished(() => void spawnSync('umount', [disk]));
-    return status === 0 ? disk : '';
-  }
-
-  async function submitUntilFull(store: TaskStore): Promise<{ stored: string[]; code: unknown }> {
-    const stored: string[] = [];
-    for (let count = 0; count < 1000; count += 1) {
-      const work = store.submit([newTask({ prompt: 'x'.repeat(100_000) })]);
-      const code = await codeOf(work);
-      if (code !== 'no error') return { stored, code };
-      stored.push((await work)[0]!.id);
-    }
-    return { stored, code: 'never full' };
-  }
 
   // Mounting needs root on Linux.
   it.skipIf(!isRoot)('is a clear error, loses nothing, and is over when there is room', async ({ skip }) => {

@@ -18,6 +18,13 @@ const PAGES = [
       `${JSON.stringify((await dist('protocol/config/json-schema.js')).configJsonSchema(), null, 2)}\n`,
   },
   { file: 'docs/reference/rpc.md', make: async () => rpcPage((await dist('protocol/methods.js')).METHODS) },
+  {
+    file: 'docs/reference/openrpc.json',
+    make: async () => {
+      const { openRpcDocument } = await dist('ipc/openrpc.js');
+      return `${JSON.stringify(openRpcDocument((await dist('protocol/version.js')).VERSION), null, 2)}\n`;
+    },
+  },
   { file: 'docs/reference/cli.md', make: async () => (await dist('cli/reference.js')).cliReference() },
   {
     file: 'docs/reference/errors.md',

@@ -261,7 +261,7 @@ function seqsOf(rows: unknown[]): number[] {
 }
 
 /** The error of a `requeue` whose key belongs to another task by now. */
-export function keyTaken(id: string, holder: string): AiwgdError {
+function keyTaken(id: string, holder: string): AiwgdError {
   return new AiwgdError(
     'CONFLICT',
     `${id} cannot be queued again: ${holder} has the same key and is not done. Wait for it, or cancel it.`,

@@ -12,13 +12,11 @@ export type OperationResult = { value: unknown } | { error: ErrorMessage };
 
 export interface WorkerOptions {
   path: string;
-  /** Milliseconds since 1970, for the name of a damaged file. */
-  time: number;
 }
 
 export type ToWorker = { type: 'batch'; batch: readonly Operation[] } | { type: 'close' };
 
 export type FromWorker =
-  | { type: 'ready'; damaged: string | null }
-  | { type: 'failed'; error: ErrorMessage }
+  | { type: 'ready' }
+  | { type: 'failed'; damaged: boolean; error: ErrorMessage }
   | { type: 'results'; results: OperationResult[] };

@@ -70,10 +70,10 @@ END;
 /** Step n leads from version n to n + 1. A step that was published is never changed. */
 const MIGRATIONS: readonly string[] = [VERSION_1];
 
-export const SCHEMA_VERSION = MIGRATIONS.length;
+const SCHEMA_VERSION = MIGRATIONS.length;
 
 /** Version of the schema in the file; 0 for a new one. */
-export function schemaVersionOf(db: DatabaseSyncInstance): number {
+function schemaVersionOf(db: DatabaseSyncInstance): number {
   const row = db.prepare('PRAGMA user_version').get() as { user_version: number };
   return row.user_version;
 }

@@ -42,7 +42,7 @@ const LONGEST_RESTART_DELAY_MS = 10_000;
 export async function openSqliteTaskStore(
   options: SqliteTaskStoreOptions,
 ): Promise<{ store: TaskStore; damaged: string | null }> {
-  const thread = await StoreThread.start({ path: options.path, time: options.clock.now() });
+  const thread = await StoreThread.start(options.path, options.clock.now());
   return { store: new SqliteTaskStore(options, thread), damaged: thread.damaged };
 }
 
@@ -190,7 +190,7 @@ class SqliteTaskStore implements TaskStore {
     const { path, clock, log } = this.#options;
     const pause = Math.min(FIRST_RESTART_DELAY_MS * 2 ** (this.#failures - 1), LONGEST_RESTART_DELAY_MS);
     await sleep(clock, pause, this.#closing.signal);
-    const thread = await StoreThread.start({ path, time: clock.now() });
+    const thread = await StoreThread.start(path, clock.now());
     if (thread.damaged !== null) {
       log.error(
         { kept: thread.damaged },

@@ -25,20 +25,26 @@ interface SqliteError extends Error {
   code?: string;
 }
 
+/** The library's `all()` throws errors without codes: then SQLite's own words have to do. */
+const CODE_BY_MESSAGE = new Map([
+  ['database disk image is malformed', SQLITE_CORRUPT],
+  ['file is not a database', SQLITE_NOTADB],
+  ['database or disk is full', SQLITE_FULL],
+]);
+
 function resultCodeOf(error: unknown): number | undefined {
-  const code = error instanceof Error ? (error as SqliteError).sqliteCode : undefined;
+  if (!(error instanceof Error)) return undefined;
+  const code = (error as SqliteError).sqliteCode ?? CODE_BY_MESSAGE.get(error.message);
   return code === undefined ? undefined : code & 0xff;
 }
 
-/** Whether the file itself is unusable: not a database, or one whose pages do not fit together. */
+/**
+ * Whether an error of opening means that the file is unusable: not a database, one whose pages do not fit together, or
+ * one whose tables are not those that its version claims.
+ */
 export function isDamage(error: unknown): boolean {
   const code = resultCodeOf(error);
-  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB;
-}
-
-/** Whether the schema is not the one that its version number claims. */
-export function isWrongSchema(error: unknown): boolean {
-  return resultCodeOf(error) === SQLITE_ERROR;
+  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB || code === SQLITE_ERROR;
 }
 
 function isFull(error: unknown): boolean {

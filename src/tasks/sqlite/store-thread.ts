@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import { AiwgdError, messageOf } from '../../protocol/errors.js';
+import { keepDatabaseAside } from '../keep-aside.js';
 import type { FromWorker, Operation, OperationResult, ToWorker, WorkerOptions } from './messages.js';
-import { fromErrorMessage } from './storage-error.js';
+import { type ErrorMessage, fromErrorMessage, toErrorMessage } from './storage-error.js';
 
 /** Young generation of the thread's heap: it only turns rows into messages, and the default costs 10 MB resident. */
 const YOUNG_GENERATION_MB = 2;
@@ -15,6 +16,7 @@ export class StoreThread {
   #pending: PromiseWithReject<FromWorker> | undefined;
   #fault: unknown;
   #hasEnded = false;
+  /** Where a damaged database was moved to; null when the one at the path was sound or new. */
   damaged: string | null = null;
 
   private constructor(options: WorkerOptions) {
@@ -38,16 +40,32 @@ export class StoreThread {
     });
   }
 
-  /** Starts a thread and opens the database. Throws what `openDatabase` does, or STORAGE_FAILED. */
-  static async start(options: WorkerOptions): Promise<StoreThread> {
-    const thread = new StoreThread(options);
-    const message = await thread.#answer();
-    if (message.type === 'ready') {
-      thread.damaged = message.damaged;
-      return thread;
-    }
-    await thread.#worker.terminate();
-    throw message.type === 'failed' ? fromErrorMessage(message.error) : thread.#endError(0);
+  /**
+   * Starts a thread and opens the database. A damaged one is moved aside (named with `time`, in milliseconds since
+   * 1970; `damaged` says where to) and a new one made. Throws STORAGE_FAILED or STORAGE_FULL.
+   */
+  static async start(path: string, time: number): Promise<StoreThread> {
+    const first = new StoreThread({ path });
+    const fault = await first.#opened();
+    if (fault === undefined) return first;
+    if (!fault.damaged) throw fromErrorMessage(fault.error);
+    const damaged = keepDatabaseAside(path, time);
+    const second = new StoreThread({ path });
+    const again = await second.#opened();
+    if (again !== undefined) throw fromErrorMessage(again.error);
+    second.damaged = damaged;
+    return second;
+  }
+
+  /**
+   * Waits for the database; where it can't be opened, answers why, when the thread has ended. Only then is the database
+   * truly closed: statements that were prepared keep it open, and SQLite removes a -wal by its name.
+   */
+  async #opened(): Promise<{ damaged: boolean; error: ErrorMessage } | undefined> {
+    const message = await this.#answer();
+    if (message.type === 'ready') return undefined;
+    await this.#worker.terminate();
+    return message.type === 'failed' ? message : { damaged: false, error: toErrorMessage(this.#endError(0)) };
   }
 
   /** Carries out one batch; the next one may follow when this one is answered. */

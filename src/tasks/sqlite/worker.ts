@@ -1,19 +1,20 @@
 // Entry of the store's thread: SQLite's calls, disk flushes included, block this thread and not the daemon's.
 import { parentPort, workerData } from 'node:worker_threads';
+import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 import type { FromWorker, ToWorker, WorkerOptions } from './messages.js';
-import { type OpenDatabase, openDatabase } from './open-database.js';
+import { openDatabase } from './open-database.js';
 import { runBatch } from './run-batch.js';
-import { storageError, toErrorMessage } from './storage-error.js';
+import { isDamage, storageError, toErrorMessage } from './storage-error.js';
 
 if (parentPort === null) throw new Error('This file is the entry of a worker thread.');
 const port = parentPort;
-const { path, time } = workerData as WorkerOptions;
+const { path } = workerData as WorkerOptions;
 
 function send(message: FromWorker): void {
   port.postMessage(message);
 }
 
-function close({ db }: OpenDatabase): void {
+function close(db: DatabaseSyncInstance): void {
   try {
     db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
   } catch {
@@ -24,12 +25,12 @@ function close({ db }: OpenDatabase): void {
 }
 
 try {
-  const opened = openDatabase(path, time);
+  const opened = openDatabase(path);
   port.on('message', (message: ToWorker) => {
-    if (message.type === 'close') close(opened);
+    if (message.type === 'close') close(opened.db);
     else send({ type: 'results', results: runBatch(opened.db, opened.engine, message.batch, path) });
   });
-  send({ type: 'ready', damaged: opened.damaged });
+  send({ type: 'ready' });
 } catch (error) {
-  send({ type: 'failed', error: toErrorMessage(storageError(error, path)) });
+  send({ type: 'failed', damaged: isDamage(error), error: toErrorMessage(storageError(error, path)) });
 }

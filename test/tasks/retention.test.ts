@@ -1,0 +1,54 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it, vi } from 'vitest';
+import { OutputFiles } from '#aiwgd/tasks/output-files.js';
+import { Retention } from '#aiwgd/tasks/retention.js';
+import { FakeClock, MemoryTaskStore, newTask } from '#aiwgd/testing/index.js';
+import { noLog, temporaryFolder } from './open-store.js';
+
+const DAY_MS = 86_400_000;
+
+async function setUp(count: number, days: number) {
+  const clock = new FakeClock();
+  const store = new MemoryTaskStore(clock);
+  const files = new OutputFiles({ actionsDir: join(temporaryFolder(), 'actions') });
+  const submitted = await store.submit(Array.from({ length: count }, () => newTask()));
+  const { folder } = await files.prepare('task-0001', 1);
+  for (const { id } of submitted) await store.requestCancel(id);
+  const start = (): Retention => new Retention({ store, files, clock, days, log: noLog });
+  const left = async (): Promise<number> => (await store.counts()).total;
+  return { clock, store, folder, start, left };
+}
+
+it('forgets what ended long ago, with its files, in slices and then every hour', async () => {
+  const { clock, folder, start, left } = await setUp(120, 30);
+  clock.advance(30 * DAY_MS - 1000);
+  await using closing = { retention: start(), [Symbol.asyncDispose]: () => closing.retention.close() };
+  clock.advance(0);
+  await vi.waitFor(() => expect(clock.pending).toBe(1));
+  expect(await left()).toBe(120);
+  clock.advance(3_600_000);
+  await vi.waitFor(() => expect(clock.pending).toBe(1));
+  expect(await left()).toBe(70);
+  expect(existsSync(folder)).toBe(false);
+  clock.advance(250);
+  await vi.waitFor(() => expect(clock.pending).toBe(1));
+  clock.advance(250);
+  await vi.waitFor(async () => expect(await left()).toBe(0));
+});
+
+it('applies a new limit at once, and does nothing after it was closed', async () => {
+  const { clock, start, left, store } = await setUp(3, 30);
+  const retention = start();
+  clock.advance(2 * DAY_MS);
+  await vi.waitFor(() => expect(clock.pending).toBe(1));
+  expect(await left()).toBe(3);
+  retention.setDays(1);
+  clock.advance(0);
+  await vi.waitFor(async () => expect(await left()).toBe(0));
+  await retention.close();
+  expect(clock.pending).toBe(0);
+  await store.submit([newTask()]);
+  retention.setDays(0);
+  expect(clock.pending).toBe(0);
+});
