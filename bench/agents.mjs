@@ -44,7 +44,7 @@ async function inStore(work) {
 function tasksPerSecond(count) {
   return inStore(async (root, store) => {
     let ended = 0;
-    const { promise, resolve } = Promise.withResolvers?.() ?? resolvers();
+    const { promise, resolve } = resolvers();
     const supervisor = supervisorIn(root, store, { provider: 'command', command: ['true'] }, (event) => {
       if (event.type === 'task:failed') console.error(event.payload.error);
       if (['task:completed', 'task:failed'].includes(event.type) && ++ended === count) resolve();
@@ -114,7 +114,7 @@ function memoryWhilePrinting(megabytes) {
 export async function benchAgents({ short = false } = {}) {
   const count = short ? 50 : 600;
   await spawnsPerSecond(20);
-  const limit = (await spawnsPerSecond(count)) ?? 0;
+  const limit = await spawnsPerSecond(count);
   const ours = await tasksPerSecond(count);
   const again = await spawnsPerSecond(count);
   const { idle, growth } = await memoryWhilePrinting(short ? 20 : 1024);

@@ -22,6 +22,8 @@ const MAX_SUB_AGENTS = 1000;
 /** What the names in `task.submit` mean. */
 export class AgentCatalogue {
   readonly #agents = new Map<string, Agent>();
+  /** Providers of agents that cannot be run, by the agent's name. */
+  readonly #unsupported = new Map<string, string>();
   readonly #defaultName: string;
   /** Names of sub-agents that were asked for: the queue knows them only by name. */
   readonly #subAgents = new Set<string>();
@@ -29,8 +31,9 @@ export class AgentCatalogue {
   constructor(config: AgentsConfig) {
     this.#defaultName = config.default_agent;
     for (const [name, agent] of Object.entries(config.agents)) {
-      const provider = agent.provider === 'claude' ? claudeProvider(agent) : commandProvider(agent);
-      this.#agents.set(name, { name, config: agent, provider });
+      const provider = providerOf(agent);
+      if (provider === undefined) this.#unsupported.set(name, agent.provider);
+      else this.#agents.set(name, { name, config: agent, provider });
     }
   }
 
@@ -39,15 +42,27 @@ export class AgentCatalogue {
     const agent = this.#agents.get(name ?? this.#defaultName);
     if (agent !== undefined) return { agent, subAgent: null };
     const fallback = this.#agents.get(this.#defaultName);
-    if (name === null || fallback?.config.provider !== 'claude' || !SUB_AGENT.test(name)) return undefined;
-    if (this.#subAgents.size < MAX_SUB_AGENTS) this.#subAgents.add(name);
+    if (name === null || this.#unsupported.has(name)) return undefined;
+    if (fallback?.config.provider !== 'claude' || !SUB_AGENT.test(name)) return undefined;
+    this.#remember(name);
     return { agent: fallback, subAgent: name };
+  }
+
+  #remember(name: string): void {
+    this.#subAgents.add(name);
+    const [oldest] = this.#subAgents;
+    if (this.#subAgents.size > MAX_SUB_AGENTS && oldest !== undefined) this.#subAgents.delete(oldest);
   }
 
   /** A sentence that names what could have been asked for. */
   describeUnknown(name: string | null): string {
     const known = [...this.#agents.keys()].join(', ');
-    return `There is no agent named ${JSON.stringify(name ?? this.#defaultName)}; the configuration has: ${known}`;
+    const asked = name ?? this.#defaultName;
+    const provider = this.#unsupported.get(asked);
+    if (provider !== undefined) {
+      return `The agent ${JSON.stringify(asked)} is of provider ${provider}, which cannot be run yet; these can: ${known}`;
+    }
+    return `There is no agent named ${JSON.stringify(asked)}; the configuration has: ${known}`;
   }
 
   /** All names under which tasks for an agent may stand in the queue. */
@@ -58,7 +73,22 @@ export class AgentCatalogue {
   /** Agents with a limit of their own. */
   limited(): { agent: Agent; limit: number }[] {
     return [...this.#agents.values()].flatMap((agent) =>
-      agent.config.max_parallel === undefined ? [] : [{ agent, limit: agent.config.max_parallel }],
+      typeof agent.config.max_parallel === 'number' ? [{ agent, limit: agent.config.max_parallel }] : [],
     );
+  }
+}
+
+function providerOf(config: AgentConfig): AgentProvider | undefined {
+  switch (config.provider) {
+    case 'claude':
+      return claudeProvider(config);
+    case 'command':
+      return commandProvider(config);
+    case 'codex':
+    case 'gemini':
+    case 'opencode':
+      return undefined;
+    default:
+      return config satisfies never;
   }
 }

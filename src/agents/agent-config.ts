@@ -4,8 +4,8 @@ interface AgentCommon {
   env_allow?: readonly string[] | undefined;
   /** Fixed variables; they win over everything but the marks of the attempt. */
   env?: Readonly<Record<string, string>> | undefined;
-  /** Attempts of this agent at once; no limit of its own where absent. */
-  max_parallel?: number | undefined;
+  /** Attempts of this agent at once; no limit of its own where absent or null. */
+  max_parallel?: number | null | undefined;
   /** Leaves alone what an attempt started in the background and did not end. */
   keep_background?: boolean | undefined;
 }
@@ -28,7 +28,12 @@ export interface CommandAgentConfig extends AgentCommon {
   output?: 'text' | 'jsonl' | undefined;
 }
 
-export type AgentConfig = ClaudeAgentConfig | CommandAgentConfig;
+/** Programs that a configuration may name, and that tasks are refused for: there is no provider for them. */
+export interface UnsupportedAgentConfig extends AgentCommon {
+  provider: 'codex' | 'gemini' | 'opencode';
+}
+
+export type AgentConfig = ClaudeAgentConfig | CommandAgentConfig | UnsupportedAgentConfig;
 
 /** The agents of a project. `default_agent` names one of them. */
 export interface AgentsConfig {

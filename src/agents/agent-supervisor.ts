@@ -328,7 +328,7 @@ export class AgentSupervisor {
     if (this.#taken() >= this.#settings.maxParallel) return false;
     const agent = this.#catalogue.resolve(claim.task.agent)?.agent;
     const own = agent?.config.max_parallel;
-    return agent === undefined || own === undefined || this.#taken(agent.name) < own;
+    return agent === undefined || typeof own !== 'number' || this.#taken(agent.name) < own;
   }
 
   #giveBack(claim: Claim): void {

@@ -18,6 +18,8 @@ interface Candidate {
 /** What may follow the words of a command: its members and its options. */
 interface Place {
   words: readonly string[];
+  /** A command that takes arguments, not a group of commands. */
+  leaf: boolean;
   candidates: Candidate[];
 }
 
@@ -29,7 +31,11 @@ function placeOf(words: readonly string[], command: CommandNode): Place {
   const options = command.options.flatMap((option) =>
     option.long == null ? [] : [{ word: option.long, meaning: option.description }],
   );
-  return { words, candidates: [...members, ...options, { word: '--help', meaning: 'show the help' }] };
+  return {
+    words,
+    leaf: members.length === 0,
+    candidates: [...members, ...options, { word: '--help', meaning: 'show the help' }],
+  };
 }
 
 function places(): Place[] {
@@ -82,8 +88,8 @@ compdef _aiwgd aiwgd
 }
 
 function fishScript(): string {
-  const lines = places().flatMap(({ words, candidates }) => {
-    const condition = quoted(`__aiwgd_at ${words.join(' ')}`.trim());
+  const lines = places().flatMap(({ words, leaf, candidates }) => {
+    const condition = quoted(`${leaf ? '__aiwgd_in' : '__aiwgd_at'} ${words.join(' ')}`.trim());
     return candidates.map(({ word, meaning }) => {
       const what = word.startsWith('--') ? `-l ${word.slice(2)}` : `-a ${word}`;
       return `complete -c aiwgd -n ${condition} ${what} -d ${quoted(meaning)}`;
@@ -91,10 +97,17 @@ function fishScript(): string {
   });
   return `# aiwgd completion for fish.
 # In a terminal: aiwgd completion fish > ~/.config/fish/completions/aiwgd.fish
+function __aiwgd_named
+  set -l words (commandline -opc)
+  string match -v -- '-*' $words[2..-1]
+end
 function __aiwgd_at
-  set -l words (commandline -opc)[2..-1]
-  set -l named (string match -v -- '-*' $words)
-  test "$named[1..3]" = "$argv[1..3]"
+  set -l named (__aiwgd_named)
+  test "$named" = "$argv"
+end
+function __aiwgd_in
+  set -l named (__aiwgd_named)
+  string match -q -- "$argv*" "$named"
 end
 complete -c aiwgd -f
 ${lines.join('\n')}

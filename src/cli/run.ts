@@ -2,7 +2,6 @@ import { systemClock } from '../platform/clock.js';
 import type { CliOptions } from './cli-options.js';
 import { CommanderError } from './commander.js';
 import type { CommandModule } from './context.js';
-import { reportFailure } from './failure.js';
 import { type Interrupts, watchInterrupts } from './interrupts.js';
 import { openOutput } from './output/output.js';
 import { buildProgram } from './program.js';
@@ -34,6 +33,7 @@ async function invoke(
   } catch (error) {
     // While an interrupt is cleaning up, what breaks is its doing: its exit code counts, not the error.
     await interrupts?.settled();
+    const { reportFailure } = await import('./failure.js');
     return reportFailure(error, output);
   }
 }

@@ -1,4 +1,5 @@
-import { chmodSync, mkdirSync, realpathSync, rmdirSync, statSync } from 'node:fs';
+import { chmodSync, realpathSync, rmdirSync, statSync } from 'node:fs';
+import { makeFolder } from '../platform/make-folder.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import { type ProjectPaths, projectPaths } from '../protocol/project-paths.js';
 
@@ -26,7 +27,7 @@ export function prepareDirectories(root: string): PreparedDirectories {
   try {
     for (const folder of [paths.aiwg, paths.daemon, paths.actions, paths.events]) {
       const mode = folder === paths.aiwg ? 0o755 : 0o700;
-      if (mkdirSync(folder, { recursive: true, mode }) !== undefined) made.push(folder);
+      if (makeFolder(folder, mode)) made.push(folder);
       if (folder !== paths.aiwg) chmodSync(folder, mode);
     }
   } catch (cause) {

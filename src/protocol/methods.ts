@@ -161,10 +161,6 @@ export const METHODS: MethodTable = {
         .max(86_400_000)
         .exactOptional()
         .describe('How long running agents may take to finish'),
-      keepAgents: z
-        .boolean()
-        .exactOptional()
-        .describe('Leave running agents alone: the next daemon takes them over'),
     }),
     result: z.object({ stopping: z.literal(true) }),
   },

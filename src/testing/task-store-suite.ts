@@ -117,6 +117,17 @@ export function taskStoreSuite(name: string, engine: TaskStoreEngine, tools: Tes
       expect((await claim(store, 10)).map(({ task }) => task.agent)).toEqual(['a']);
     });
 
+    it('finds the best task among many agents', async (store) => {
+      await store.submit(['x', '', null, 'é', 'x'].map((agent, priority) => newTask({ agent, priority })));
+      const claims = await claim(store, 4, ['é']);
+      expect(claims.map(({ task }) => [task.agent, task.priority])).toEqual([
+        ['x', 4],
+        [null, 2],
+        ['', 1],
+        ['x', 0],
+      ]);
+    });
+
     it('leaves a delayed task until its time, then by its priority', async (store, clock) => {
       const runAt = clock.now() + 500;
       await store.submit([newTask({ runAt, priority: 9, waitReason: 'delay' }), newTask()]);

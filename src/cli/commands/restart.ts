@@ -11,7 +11,7 @@ export async function run({ options, output, clock, onInterrupt }: Context): Pro
   const daemon = findRunningDaemon(paths);
   if (daemon !== undefined) {
     await stopDaemon(daemon, clock, {
-      request: () => askToStop(paths, clock, { keepAgents: true }),
+      request: () => askToStop(paths, clock, {}),
       graceMs: () => configuredGraceMs(paths),
       onWait: waitingReporter(output, paths, clock),
     });

@@ -74,11 +74,16 @@ async function follow(
   const chunks = client.output(taskId, { signal });
   const prefix = new LinePrefix(`${taskId} | `);
   let lines = 0;
+  let attempt = 1;
   for (;;) {
     const { done, value } = await chunks.next();
     if (done) {
       crash?.skip();
       return value;
+    }
+    if (value.attempt > attempt) {
+      attempt = value.attempt;
+      stage.say(`${taskId} was cut off by the crash, so this is its attempt ${attempt}:`);
     }
     for (const line of prefix.push(visibleText(value.data))) {
       stage.show(line);
@@ -128,7 +133,7 @@ async function crashAndRestart(
     throw new AiwgdError('INTERNAL_ERROR', 'The daemon of the demo has gone by itself.');
   process.kill(daemon.pid, 'SIGKILL');
   while (isAlive(daemon)) await sleep(clock, GONE_POLL_MS);
-  say(`\nKilled the daemon with SIGKILL (PID: ${daemon.pid}). Its agent works on, and the queue is on disk.`);
+  say(`\nKilled the daemon with SIGKILL (PID: ${daemon.pid}). The queue is on disk.`);
   const { pid: next } = await startDaemon(project.paths, clock);
-  say(`Started it again (PID: ${next}). It takes over the agent that it finds.\n`);
+  say(`Started it again (PID: ${next}). It goes on with what it finds.\n`);
 }

@@ -3,7 +3,6 @@ import {
   closeSync,
   constants,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readFileSync,
   rmdirSync,
@@ -14,7 +13,8 @@ import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { findRunningDaemon } from '../../ipc/running-daemon.js';
 import type { Clock } from '../../platform/clock.js';
-import { AiwgdError, ERROR_CATALOGUE } from '../../protocol/errors.js';
+import { makeFolder } from '../../platform/make-folder.js';
+import { AiwgdError, ERROR_CATALOGUE, messageOf } from '../../protocol/errors.js';
 import type { ProjectPaths } from '../../protocol/project-paths.js';
 import { START_REPORT_FD, type StartReport } from '../../protocol/start-report.js';
 
@@ -57,10 +57,7 @@ export async function startDaemon(
   const running = findRunningDaemon(paths);
   if (running !== undefined) throw alreadyRunning(running.pid);
   const hadFolder = statSync(paths.aiwg, { throwIfNoEntry: false }) !== undefined;
-  mkdirSync(paths.daemon, { recursive: true, mode: 0o700 });
-  const { O_WRONLY, O_CREAT, O_APPEND } = constants;
-  // Appending, so that a second start that empties the file cannot leave a hole in what the first one writes.
-  const stderrFile = openSync(paths.stderr, O_WRONLY | O_CREAT | O_APPEND, 0o600);
+  const stderrFile = openStderr(paths);
   try {
     ftruncateSync(stderrFile);
     const report = await reportOf(spawnDaemon(paths, stderrFile, options), paths, clock, options);
@@ -73,6 +70,23 @@ export async function startDaemon(
     throw error;
   } finally {
     closeSync(stderrFile);
+  }
+}
+
+/** The file for the daemon's last words, in the folder that is made for it. */
+function openStderr(paths: ProjectPaths): number {
+  const { O_WRONLY, O_CREAT, O_APPEND } = constants;
+  try {
+    makeFolder(paths.aiwg, 0o755);
+    makeFolder(paths.daemon, 0o700);
+    // Appending, so that a second start that empties the file cannot leave a hole in what the first one writes.
+    return openSync(paths.stderr, O_WRONLY | O_CREAT | O_APPEND, 0o600);
+  } catch (cause) {
+    throw new AiwgdError(
+      'START_FAILED',
+      `Cannot write in ${paths.daemon}: ${messageOf(cause)}. The daemon needs to.`,
+      { cause },
+    );
   }
 }
 

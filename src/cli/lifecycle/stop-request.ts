@@ -10,7 +10,7 @@ const REQUEST_LIMIT_MS = 3_000;
 export async function askToStop(
   paths: ProjectPaths,
   clock: Clock,
-  params: { graceMs?: number; keepAgents?: boolean },
+  params: { graceMs?: number },
 ): Promise<boolean> {
   const { askDaemon } = await import('../call-daemon.js');
   try {

@@ -59,5 +59,5 @@ export function fitText(text: string, columns: number): string {
     if (width > columns - 1) break;
     fitted += grapheme;
   }
-  return columns < 1 ? '' : `${fitted}…`;
+  return columns < 1 ? '' : `${fitted.trimEnd()}…`;
 }

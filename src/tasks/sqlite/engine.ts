@@ -28,7 +28,7 @@ export class Engine {
   probe(): void {
     this.counts();
     this.nextRunAt();
-    this.#find.ready.all(1);
+    this.#ready(1, []);
     this.#find.expired.all({ now: 0, othersAreDead: 0, owner: '', limit: 1 });
     for (const state of TASK_STATES) this.list({ state, agent: undefined, limit: 1, below: undefined });
     this.list({ state: undefined, agent: undefined, limit: 1, below: undefined });
@@ -72,16 +72,25 @@ export class Engine {
     });
   }
 
+  /** The best of each agent that takes work, merged: no task of a busy agent is looked at. */
   #ready(limit: number, exceptAgents: readonly (string | null)[]): number[] {
-    const rows =
-      exceptAgents.length === 0
-        ? this.#find.ready.all(limit)
-        : this.#find.readyExcept.all({
-            exceptDefault: exceptAgents.includes(null) ? 1 : 0,
-            exceptNamed: JSON.stringify(exceptAgents.filter((agent) => agent !== null)),
-            limit,
-          });
-    return seqsOf(rows);
+    return this.#readyAgents()
+      .filter((agent) => !exceptAgents.includes(agent))
+      .flatMap((agent) => this.#find.readyOfAgent.all(agent, limit) as { seq: number; priority: number }[])
+      .toSorted((a, b) => b.priority - a.priority || a.seq - b.seq)
+      .slice(0, limit)
+      .map(({ seq }) => seq);
+  }
+
+  /** Agents that have ready tasks, found in one step each, and two that cost next to nothing to try. */
+  #readyAgents(): (string | null)[] {
+    const agents: (string | null)[] = [null, ''];
+    for (let last = ''; ; ) {
+      const next = this.#find.nextReadyAgent.get(last) as { agent: string } | undefined;
+      if (next === undefined) return agents;
+      agents.push(next.agent);
+      last = next.agent;
+    }
   }
 
   heartbeat(updates: readonly Progress[], leaseMs: number, now: number): Heartbeat[] {

@@ -5,8 +5,8 @@ import { AiwgdError } from '../../protocol/errors.js';
  * Prompts and metadata never change after the submit and may be megabytes: in a table of their own, so that a
  * heartbeat does not write them again and a scan does not read them. Within `tasks` the large columns come last.
  *
- * Indexes carry the row's `seq` by themselves; `tasks_ready` names it because `agent` has to follow it, which lets a
- * claim pass over tasks of a busy agent without reading them.
+ * Every index carries the row's `seq` at its end by itself. `tasks_ready` has one stretch per agent, so that a claim
+ * passes over a busy agent in one step, however many tasks wait for it.
  */
 const VERSION_1 = `
 CREATE TABLE tasks (
@@ -45,7 +45,7 @@ CREATE TABLE tasks (
   result TEXT
 );
 CREATE TABLE task_inputs (seq INTEGER PRIMARY KEY, metadata TEXT NOT NULL, prompt TEXT NOT NULL);
-CREATE INDEX tasks_ready ON tasks (priority DESC, seq, agent) WHERE state = 'queued' AND run_at IS NULL;
+CREATE INDEX tasks_ready ON tasks (agent, priority DESC) WHERE state = 'queued' AND run_at IS NULL;
 CREATE INDEX tasks_delayed ON tasks (run_at) WHERE state = 'queued' AND run_at IS NOT NULL;
 CREATE INDEX tasks_running ON tasks (lease_until) WHERE state = 'running';
 CREATE INDEX tasks_by_state ON tasks (state);

@@ -71,14 +71,12 @@ export function prepareStatements(db: DatabaseSyncInstance) {
 /** The statements that find tasks: each one a seek in one index, and answered from it alone. */
 export function prepareFinders(db: DatabaseSyncInstance) {
   return {
-    ready: db.prepare(`
-      SELECT seq FROM tasks INDEXED BY tasks_ready WHERE state = 'queued' AND run_at IS NULL
-      ORDER BY priority DESC, seq LIMIT ?`),
-    readyExcept: db.prepare(`
-      SELECT seq FROM tasks INDEXED BY tasks_ready WHERE state = 'queued' AND run_at IS NULL
-        AND CASE WHEN agent IS NULL THEN NOT :exceptDefault
-          ELSE agent NOT IN (SELECT value FROM json_each(:exceptNamed)) END
-      ORDER BY priority DESC, seq LIMIT :limit`),
+    nextReadyAgent: db.prepare(`
+      SELECT agent FROM tasks INDEXED BY tasks_ready WHERE state = 'queued' AND run_at IS NULL AND agent > ?
+      ORDER BY agent LIMIT 1`),
+    readyOfAgent: db.prepare(`
+      SELECT seq, priority FROM tasks INDEXED BY tasks_ready
+      WHERE state = 'queued' AND run_at IS NULL AND agent IS ? ORDER BY priority DESC, seq LIMIT ?`),
     expired: db.prepare(`
       SELECT seq FROM tasks INDEXED BY tasks_running WHERE state = 'running'
         AND (lease_until <= :now OR (:othersAreDead AND owner IS NOT :owner))
