@@ -1,0 +1,133 @@
+// Projects in temporary folders, whose daemons and agents are gone when the bench is over, however it ends.
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { connect } from '#aiwgd/ipc/client.js';
+import { findRunningDaemon } from '#aiwgd/ipc/running-daemon.js';
+import { isAlive } from '#aiwgd/platform/process-identity.js';
+import { projectPaths } from '#aiwgd/protocol/project-paths.js';
+import { agentProcesses, until } from './processes.mjs';
+
+export const CLI = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+
+const living = new Set();
+
+/** An agent that is a shell script; the prompt is on its stdin. */
+export function script(text, more = {}) {
+  return { provider: 'command', command: ['/bin/sh', '-c', text], ...more };
+}
+
+/** Keeps its slot for as long as the bench takes. */
+export const BLOCKER = { provider: 'command', command: ['sleep', '86400'] };
+
+export class Project {
+  /** `agents` by name; the first one is the default. */
+  constructor({ agents, parallel = 2, daemon = {} }) {
+    this.base = realpathSync(mkdtempSync(join(tmpdir(), 'aiwgd-bench-')));
+    living.add(this);
+    this.root = join(this.base, 'project');
+    this.paths = projectPaths(this.root);
+    this.clients = [];
+    // The whole environment of commands and daemons: nothing of ours.
+    this.environment = {
+      PATH: process.env.PATH ?? '/usr/bin:/bin',
+      HOME: this.base,
+      LANG: 'C.UTF-8',
+      TMPDIR: this.base,
+    };
+    mkdirSync(this.paths.daemon, { recursive: true, mode: 0o700 });
+    writeFileSync(
+      this.paths.config,
+      JSON.stringify({
+        default_agent: Object.keys(agents)[0],
+        agents,
+        daemon: { max_parallel_actions: parallel, stop_grace_seconds: 0, ...daemon },
+      }),
+    );
+  }
+
+  /** Runs a command of the CLI and answers its stdout; throws where it fails. */
+  run(...args) {
+    return new Promise((resolve, reject) => {
+      const child = spawn(process.execPath, [CLI, ...args], {
+        cwd: this.root,
+        env: this.environment,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      let stdout = '';
+      let stderr = '';
+      child.stdout.on('data', (chunk) => (stdout += chunk));
+      child.stderr.on('data', (chunk) => (stderr += chunk));
+      child.once('error', reject);
+      child.once('close', (code) => {
+        if (code === 0) resolve(stdout);
+        else reject(new Error(`aiwgd ${args.join(' ')} ended with ${code}: ${stderr}`));
+      });
+    });
+  }
+
+  async start() {
+    await this.run('start');
+    return this.pid;
+  }
+
+  async stop() {
+    this.disconnect();
+    await this.run('stop');
+  }
+
+  get pid() {
+    const daemon = findRunningDaemon(this.paths);
+    if (daemon === undefined) throw new Error(`no daemon runs in ${this.root}`);
+    return daemon.pid;
+  }
+
+  /** Ends the daemon as a crash does, and waits until it is gone. */
+  async kill() {
+    const daemon = findRunningDaemon(this.paths);
+    process.kill(daemon.pid, 'SIGKILL');
+    await until('the daemon is gone', () => !isAlive(daemon));
+  }
+
+  async connect() {
+    const client = await connect({ project: this.root });
+    this.clients.push(client);
+    return client;
+  }
+
+  disconnect() {
+    for (const client of this.clients.splice(0)) client.close();
+  }
+
+  /** Ends everything at once and removes the folder; synchronous, so that it also works in a handler of a signal. */
+  remove() {
+    if (!living.delete(this)) return;
+    this.disconnect();
+    const daemon = findRunningDaemon(this.paths);
+    if (daemon !== undefined) process.kill(daemon.pid, 'SIGKILL');
+    for (const pid of agentProcesses(this.root)) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It ended meanwhile.
+      }
+    }
+    rmSync(this.base, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** Runs `work` with a project that is gone afterwards. */
+export async function withProject(options, work) {
+  const project = new Project(options);
+  try {
+    return await work(project);
+  } finally {
+    project.remove();
+  }
+}
+
+export function removeAllProjects() {
+  for (const project of [...living]) project.remove();
+}
