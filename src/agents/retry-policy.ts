@@ -29,9 +29,7 @@ export function settle(claim: Claim, end: AttemptEnd, now: number, random: () =>
       return finish(claim, end, 'timeout', timeoutText(claim, end));
     case 'stop':
     case 'lost':
-      return end.verdict.ok
-        ? finish(claim, end, 'completed', null)
-        : { kind: 'release', release: cutOff(claim, end) };
+      return end.verdict.ok ? finish(claim, end, 'completed', null) : cutOff(claim, end);
     case 'finished':
     case null:
       return ended(claim, end, now, random);
@@ -82,16 +80,23 @@ function timeoutText(claim: Claim, end: AttemptEnd): string {
   return `Timed out after ${text}; give it more with --timeout`;
 }
 
-/** Back to the queue after the daemon's stop: an orderly stop is never what uses up the last attempt. */
-function cutOff(claim: Claim, end: AttemptEnd): Release {
+/** Cut off by the daemon's stop. It counts like a crash: an agent that stops its own daemon must not do so for ever. */
+function cutOff(claim: Claim, end: AttemptEnd): Settlement {
+  const { attempt, maxAttempts } = claim.task;
+  const error = 'The daemon stopped before the agent had finished';
+  if (attempt >= maxAttempts)
+    return finish(claim, end, 'failed', `${error} (attempt ${attempt} of ${maxAttempts})`);
   return {
-    runAt: null,
-    waitReason: null,
-    error: 'The daemon stopped before the agent had finished',
-    sessionId: end.verdict.sessionId,
-    outputBytes: end.outputBytes,
-    usesRetry: false,
-    countsAsAttempt: claim.task.attempt < claim.task.maxAttempts,
+    kind: 'release',
+    release: {
+      runAt: null,
+      waitReason: null,
+      error,
+      sessionId: end.verdict.sessionId,
+      outputBytes: end.outputBytes,
+      usesRetry: false,
+      countsAsAttempt: true,
+    },
   };
 }
 

@@ -4,6 +4,10 @@ import { systemClock } from '../platform/clock.js';
 import type { MethodName, ParamsOf, ResultOf } from '../protocol/method-types.js';
 import type { Context } from './context.js';
 import { requireProject } from './project.js';
+import { withDeadline } from './with-deadline.js';
+
+/** A daemon that is frozen must not freeze its users; a cancel, the slowest call, waits for the end of a process tree. */
+const ANSWER_LIMIT_MS = 60_000;
 
 /**
  * Asks the daemon of the project in `root` one thing. It is the client's connection without the rest of the client,
@@ -31,5 +35,6 @@ export async function callDaemon<M extends MethodName>(
   method: M,
   params: ParamsOf<M>,
 ): Promise<ResultOf<M>> {
-  return askDaemon(requireProject(context.options), method, params);
+  const paths = requireProject(context.options);
+  return withDeadline(context.clock, ANSWER_LIMIT_MS, (signal) => askDaemon(paths, method, params, signal));
 }

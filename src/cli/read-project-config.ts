@@ -15,7 +15,7 @@ export interface ProjectConfig {
 }
 
 /** The configuration that a command's argument names, else the project's. Throws INVALID_CONFIG with all its errors. */
-export function readProjectConfig({ args, options }: Context): ProjectConfig {
+export function readProjectConfig({ args, options }: Pick<Context, 'args' | 'options'>): ProjectConfig {
   const named = args[0];
   const file = named === undefined ? projectToBe(options).config : resolve(named);
   const text = readConfigFile(file);

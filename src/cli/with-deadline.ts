@@ -9,7 +9,12 @@ export async function withDeadline<T>(
 ): Promise<T> {
   const controller = new AbortController();
   const timer = clock.setTimer(ms, () =>
-    controller.abort(new AiwgdError('TIMED_OUT', `no answer in ${ms / 1_000} s`)),
+    controller.abort(
+      new AiwgdError(
+        'TIMED_OUT',
+        `The daemon did not answer in ${ms / 1_000} s. Look at: aiwgd status; aiwgd logs`,
+      ),
+    ),
   );
   try {
     return await work(controller.signal);

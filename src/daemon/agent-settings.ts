@@ -16,19 +16,12 @@ export function supervisorSettings({ daemon }: Config): {
   };
 }
 
-/** The agents of the configuration as the supervisor takes them, and a warning for each that this version can't run. */
-export function agentsConfig({ default_agent, agents }: Config): {
-  agents: AgentsConfig;
-  warnings: string[];
-} {
+/** The agents of the configuration that this version can run; its warnings name the others. */
+export function agentsConfig({ default_agent, agents }: Config): AgentsConfig {
   const runnable: Record<string, RunnableAgent> = {};
-  const warnings: string[] = [];
   for (const [name, { max_parallel, ...agent }] of Object.entries(agents)) {
-    if (agent.provider === 'claude' || agent.provider === 'command') {
-      runnable[name] = { ...agent, ...(max_parallel === null ? {} : { max_parallel }) };
-    } else {
-      warnings.push(`agents.${name}: the provider "${agent.provider}" is not available in this version.`);
-    }
+    if (agent.provider !== 'claude' && agent.provider !== 'command') continue;
+    runnable[name] = { ...agent, ...(max_parallel === null ? {} : { max_parallel }) };
   }
-  return { agents: { default_agent, agents: runnable }, warnings };
+  return { default_agent, agents: runnable };
 }

@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import type { AgentsConfig } from '../agents/agent-config.js';
 import { AgentSupervisor } from '../agents/agent-supervisor.js';
 import { EventRouter } from '../events/event-router.js';
 import { RpcServer } from '../ipc/rpc-server.js';
@@ -161,7 +160,13 @@ export class Daemon {
     );
     log.info({ version: VERSION, project: paths.root, node: process.version }, 'daemon starts');
     for (const warning of this.#options.loaded.warnings) log.warn({}, warning);
-    const store = await openTasks({ paths, clock, log, health: this.#health });
+    const store = await openTasks({
+      paths,
+      clock,
+      log,
+      health: this.#health,
+      killGraceMs: supervisorSettings(this.#config).killGraceMs,
+    });
     this.#releases.push('task store', async () => store[Symbol.asyncDispose]());
     const files = new OutputFiles({ actionsDir: paths.actions });
     this.#exportTasks(store);
@@ -222,17 +227,11 @@ export class Daemon {
       onFault: (code, message) => this.#fault(code, message ?? undefined),
       projectRoot: paths.root,
       owner: `${self?.bootId}:${self?.pid}:${self?.startTime}`,
-      agents: this.#agents(this.#config),
+      agents: agentsConfig(this.#config),
       settings: supervisorSettings(this.#config),
       environment: process.env,
       publish: (event) => this.#router.publish(event),
     });
-  }
-
-  #agents(config: Config): AgentsConfig {
-    const { agents, warnings } = agentsConfig(config);
-    for (const warning of warnings) this.log.warn({}, warning);
-    return agents;
   }
 
   #makeServer(store: TaskStore, supervisor: AgentSupervisor, files: OutputFiles): RpcServer {
@@ -279,6 +278,7 @@ export class Daemon {
     const { store, supervisor, server } = this.#running;
     return {
       root: this.#options.paths.root,
+      configFile: this.#options.configFile,
       clock: this.#options.clock,
       startedAtMs: this.#startedAtMs,
       uptimeSeconds: () => this.#uptimeSeconds(),
@@ -319,7 +319,7 @@ export class Daemon {
   #apply(config: Config): void {
     const { supervisor, retention, state } = this.#running;
     const { log, heartbeat_interval_seconds: heartbeat } = config.daemon;
-    supervisor.reconfigure(supervisorSettings(config), this.#agents(config));
+    supervisor.reconfigure(supervisorSettings(config), agentsConfig(config));
     retention.setDays(config.retention.days);
     this.#daemonLog.reconfigure({
       level: log.level,

@@ -1,4 +1,5 @@
-import { chmodSync, realpathSync, rmdirSync, statSync } from 'node:fs';
+import { chmodSync, realpathSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { makeFolder } from '../platform/make-folder.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import { type ProjectPaths, projectPaths } from '../protocol/project-paths.js';
@@ -30,6 +31,8 @@ export function prepareDirectories(root: string): PreparedDirectories {
       if (makeFolder(folder, mode)) made.push(folder);
       if (folder !== paths.aiwg) chmodSync(folder, mode);
     }
+    // Prompts, output and the database are nobody's source code.
+    writeFileSync(join(paths.daemon, '.gitignore'), '*\n');
   } catch (cause) {
     throw new AiwgdError(
       'START_FAILED',
@@ -37,7 +40,13 @@ export function prepareDirectories(root: string): PreparedDirectories {
       { cause },
     );
   }
-  return { paths, removeEmpty: () => made.toReversed().forEach(removeIfEmpty) };
+  return {
+    paths,
+    removeEmpty: () => {
+      if (made.includes(paths.daemon)) rmSync(join(paths.daemon, '.gitignore'), { force: true });
+      made.toReversed().forEach(removeIfEmpty);
+    },
+  };
 }
 
 function removeIfEmpty(folder: string): void {

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { reapStrays } from '../agents/process-tree.js';
 import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
 import { messageOf } from '../protocol/errors.js';
@@ -13,17 +14,30 @@ export interface OpenTasksOptions {
   clock: Clock;
   log: Log;
   health: HealthRegister;
+  /** From SIGTERM to SIGKILL, for what unknown attempts left running. */
+  killGraceMs: number;
 }
 
 /**
  * Opens the task store. Where there is no database yet, or the one that was there is damaged (it is kept aside), the
  * tasks of `tasks.json` are taken over: those of the original program, or the newest ones of our own export.
  */
-export async function openTasks({ paths, clock, log, health }: OpenTasksOptions): Promise<TaskStore> {
+export async function openTasks(options: OpenTasksOptions): Promise<TaskStore> {
+  const { paths, clock, log, health, killGraceMs } = options;
   const isNew = !existsSync(paths.database);
   const { store, damaged } = await openSqliteTaskStore({ path: paths.database, clock, log });
   if (!isNew && damaged === null) return store;
-  const taken = existsSync(paths.tasksExport) ? await takeOver(store, { paths, clock, log, health }) : 0;
+  if (damaged !== null) {
+    // No store knows the attempts that may still run, and their tasks are about to be run anew.
+    const left = await reapStrays({
+      projectRoot: paths.root,
+      isOurs: () => true,
+      graceMs: killGraceMs,
+      clock,
+    });
+    if (left.length > 0) log.error({ pids: left }, 'processes of unknown attempts cannot be ended');
+  }
+  const taken = existsSync(paths.tasksExport) ? await takeOver(store, options) : 0;
   if (taken > 0) log.info({ tasks: taken, file: paths.tasksExport }, 'tasks taken over from tasks.json');
   if (damaged !== null) {
     health.raise(

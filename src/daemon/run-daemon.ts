@@ -12,6 +12,7 @@ import { ReleaseStack } from './release-stack.js';
 import { serviceNotifier } from './sd-notify.js';
 import { installSignals } from './signals.js';
 import { StopRequest } from './stop-request.js';
+import { refuseWhereOneAnswers } from './unseen-daemon.js';
 
 /**
  * Runs the daemon of a project in this process until it is asked to stop. Resolves to the exit code: 0 after a stop;
@@ -43,6 +44,7 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
     if (daemon === undefined) removeEmpty();
   });
   let daemon: Daemon | undefined;
+  await refuseWhereOneAnswers(paths);
   const lock = acquireLock(paths);
   releases.push('lock', () => lock.release());
   writeFileAtomic(paths.pid, `${process.pid}\n`, { mode: 0o644 });

@@ -7,6 +7,7 @@ import { VERSION } from '../protocol/version.js';
 /** What the status is made of; every part is asked when somebody looks. */
 export interface StatusSources {
   root: string;
+  configFile: string;
   clock: Clock;
   startedAtMs: number;
   uptimeSeconds(): number;
@@ -53,6 +54,7 @@ export async function stateSnapshot(sources: StatusSources): Promise<Record<stri
     last_heartbeat: new Date(sources.clock.now()).toISOString(),
     uptime_seconds: status.uptime_seconds,
     restart_count: status.restart_count,
+    config_file: sources.configFile,
     ipc: { socket: ipc.socket, clients: ipc.clients },
     agents: {
       running: supervisor.running,

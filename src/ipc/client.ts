@@ -197,7 +197,7 @@ function dialOf({ project, socket }: ConnectOptions, clock: Clock): Dial {
   if (root === undefined) {
     throw new AiwgdError(
       'NO_PROJECT',
-      `There is no folder with .aiwg/ at ${process.cwd()} or above. Make this a project with: aiwgd init`,
+      `There is no folder with .aiwg/ at ${process.cwd()} or above. Make this a project with: aiwgd start`,
     );
   }
   // Looked up each time: a daemon that was restarted may listen elsewhere.

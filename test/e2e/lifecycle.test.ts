@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { identityOf, isAlive } from '#aiwgd/platform/process-identity.js';
 import { until } from '../support/temp.js';
-import { CLI, Project, runProgram, script } from './support.js';
+import { CLI, isRoot, Project, runProgram, script } from './support.js';
 
 const LAUNCHER = fileURLToPath(new URL('../../tools/daemon/index.mjs', import.meta.url));
 const echo = { default_agent: 'sh', agents: { sh: script('cat') } };
@@ -296,21 +296,91 @@ describe('reload', () => {
   });
 
   it('leaves running tasks, queue and clients alone, and lets more run at once', async () => {
-    const slow = { sh: script('read go < fifo; echo $go') };
+    const slow = { sh: script('until test -e go; do sleep 0.01; done') };
     const config = { daemon: { max_parallel_actions: 1 }, default_agent: 'sh', agents: slow };
     const project = new Project({ config });
     await project.start();
-    await runProgram('mkfifo', [join(project.root, 'fifo')], { env: project.env, cwd: project.root });
     const client = await project.connect();
     for (const prompt of ['one', 'two']) await client.task.submit({ prompt });
     await until('the first runs', async () => (await client.task.stats()).running === 1);
     project.configure({ ...config, daemon: { max_parallel_actions: 2 } });
     await client.daemon.reload();
     await until('both run', async () => (await client.task.stats()).running === 2);
-    writeFileSync(join(project.root, 'fifo'), 'go\n');
-    await until('one is done', async () => (await client.task.stats()).completed >= 1);
-    const { running } = await client.task.stats();
-    if (running > 0) writeFileSync(join(project.root, 'fifo'), 'go\n');
+    writeFileSync(join(project.root, 'go'), '');
     await until('all are done', async () => (await client.task.stats()).completed === 2);
+  });
+});
+
+describe('what an agent or a mistake does to the daemon', () => {
+  it('an agent that stops its own daemon ends as failed after its attempts, not in a loop', async () => {
+    const stopper = script(`exec ${process.execPath} ${CLI} stop`);
+    const project = new Project({
+      config: { daemon: { kill_grace_seconds: 1 }, default_agent: 'sh', agents: { sh: stopper } },
+    });
+    const first = await project.start();
+    await project.ok(['task', 'submit', 'x']);
+    await until('it has stopped the daemon', () => !isAlive(first));
+    for (let attempt = 2; attempt <= 3; attempt += 1) {
+      const ran = await project.run(['start']);
+      expect(ran.code).toBe(0);
+      await until('it has stopped the daemon again', async () => (await project.run(['status'])).code === 3);
+    }
+    await project.start();
+    const task = await project.json<{ state: string; error: string }>(['task', 'get', 'task-0001']);
+    expect(task).toMatchObject({ state: 'failed', error: expect.stringContaining('attempt 3 of 3') });
+  });
+
+  it('restart with a configuration that has errors leaves the daemon running', async () => {
+    const project = new Project({ config: echo });
+    const daemon = await project.start();
+    project.configure({ x: 1 });
+    const { code, stderr } = await project.run(['restart']);
+    expect(code).toBe(1);
+    expect(stderr).toContain('unknown key');
+    expect(isAlive(daemon)).toBe(true);
+  });
+
+  it('restart keeps the configuration file that start was given', async () => {
+    const project = new Project({ config: echo });
+    const other = join(project.root, 'other.json');
+    writeFileSync(other, JSON.stringify({ ...echo, daemon: { max_parallel_actions: 9 } }));
+    await project.ok(['start', '--config', 'other.json']);
+    await project.ok(['restart']);
+    const { subsystems } = await project.json<{ subsystems: { supervisor: { maxConcurrency: number } } }>([
+      'status',
+    ]);
+    expect(subsystems.supervisor.maxConcurrency).toBe(9);
+  });
+
+  it.runIf(isRoot())('a start in another view of pids leaves the living daemon alone', async () => {
+    const project = new Project({ config: echo });
+    const daemon = await project.start();
+    const ran = await runProgram(
+      'unshare',
+      ['--pid', '--fork', '--mount-proc', process.execPath, CLI, 'start'],
+      {
+        cwd: project.root,
+        env: project.env,
+      },
+    );
+    expect(ran).toMatchObject({ code: 1, stderr: expect.stringContaining('A daemon answers on') });
+    expect(project.daemon()).toEqual(daemon);
+    await project.ok(['ping']);
+  });
+
+  it('a daemon that an agent starts does not carry the marks of the agent', async () => {
+    const project = new Project({ config: echo });
+    const { pid } = await project.start({
+      env: { AIWG_TASK_ID: 't', AIWG_ATTEMPT_ID: 'a', AIWG_PROJECT: project.root },
+    });
+    expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).not.toContain('AIWG_');
+  });
+
+  it('everything under .aiwg/daemon/ stays out of git', async () => {
+    const project = new Project({ config: echo });
+    await project.start();
+    const git = (...args: string[]) => runProgram('git', args, { cwd: project.root, env: project.env });
+    await git('init', '-q');
+    expect((await git('status', '--porcelain', '-uall')).stdout).not.toContain('.aiwg/daemon/');
   });
 });

@@ -304,6 +304,7 @@ describe('warnings', () => {
     expect(warningsOf(jobWith({ cron: '0 0 31 2 mon' }))).toEqual([]);
     const watching = { type: 'file_change', pattern: '**' };
     expect(warningsOf(ruleWith({ trigger: watching }))).toEqual([
+      'rules[0] has no effect in this version',
       'rules[0].trigger never fires: no files are watched',
     ]);
     expect(warningsOf({ ...ruleWith({ trigger: watching }), watch: { paths: ['.'] } })).toEqual([]);

@@ -1,14 +1,23 @@
+import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { findRunningDaemon } from '../../ipc/running-daemon.js';
+import type { ProjectPaths } from '../../protocol/project-paths.js';
 import type { Context } from '../context.js';
 import { startDaemon } from '../lifecycle/start-daemon.js';
 import { stopDaemon } from '../lifecycle/stop-daemon.js';
 import { askToStop, configuredGraceMs, waitingReporter } from '../lifecycle/stop-request.js';
 import { projectToBe } from '../project.js';
+import { readProjectConfig } from '../read-project-config.js';
 
 export async function run({ options, output, clock, onInterrupt }: Context): Promise<number | undefined> {
   const paths = projectToBe(options);
   const daemon = findRunningDaemon(paths);
+  const named =
+    options.config === undefined
+      ? await configFileInForce(paths, daemon !== undefined)
+      : resolve(options.config);
+  // Before the stop: a configuration with errors must not leave the project without its daemon.
+  const configFile = readProjectConfig({ args: named === undefined ? [] : [named], options }).file;
   if (daemon !== undefined) {
     await stopDaemon(daemon, clock, {
       request: () => askToStop(paths, clock, {}),
@@ -18,7 +27,7 @@ export async function run({ options, output, clock, onInterrupt }: Context): Pro
     if (!output.json) output.line(`Daemon stopped (PID: ${daemon.pid})`);
   }
   const { pid, socket, warnings } = await startDaemon(paths, clock, {
-    configFile: options.config === undefined ? undefined : resolve(options.config),
+    configFile: configFile === paths.config ? undefined : configFile,
     onSpawn: (child) => onInterrupt(() => void child.kill('SIGTERM')),
   });
   if (output.json) {
@@ -28,4 +37,13 @@ export async function run({ options, output, clock, onInterrupt }: Context): Pro
   }
   for (const warning of warnings) output.problem(`aiwgd: warning: ${warning}`);
   return 0;
+}
+
+/** The file that the running daemon was started with (`--config`), as its state says. */
+async function configFileInForce(paths: ProjectPaths, running: boolean): Promise<string | undefined> {
+  if (!running) return undefined;
+  const state = JSON.parse(await readFile(paths.state, 'utf8')) as { config_file?: unknown };
+  return typeof state.config_file === 'string' && state.config_file !== paths.config
+    ? state.config_file
+    : undefined;
 }

@@ -23,7 +23,7 @@ export async function run({ options, output, clock, onInterrupt }: Context): Pro
     onSpawn: (child) => onInterrupt(() => void child.kill('SIGTERM')),
   });
   if (output.json) output.document({ pid, project: paths.root, socket, warnings });
-  else output.line(`Daemon started (PID: ${pid})`);
+  else output.line(`Daemon started (PID: ${pid})${paths.root === process.cwd() ? '' : ` for ${paths.root}`}`);
   for (const warning of warnings) output.problem(`aiwgd: warning: ${warning}`);
   return 0;
 }

@@ -22,6 +22,6 @@ export async function run(context: Context): Promise<number | undefined> {
   });
   if (output.json) output.document({ stopped: true, pid: daemon.pid, killed: outcome === 'killed' });
   else if (outcome === 'stopped') output.line(`Daemon stopped (PID: ${daemon.pid})`);
-  else output.line(`Daemon killed (PID: ${daemon.pid}); the next start takes over what it left running`);
+  else output.line(`Daemon killed (PID: ${daemon.pid}); the next start ends what it left running`);
   return 0;
 }

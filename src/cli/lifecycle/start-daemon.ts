@@ -95,11 +95,18 @@ function spawnDaemon(paths: ProjectPaths, stderrFile: number, options: StartOpti
   const config = options.configFile === undefined ? [] : ['--config', options.configFile];
   const child = spawn(process.execPath, [entry, '--project', paths.root, ...config], {
     cwd: paths.root,
+    env: withoutMarks(process.env),
     detached: true,
     stdio: ['ignore', stderrFile, stderrFile, 'pipe'],
   });
   options.onSpawn?.(child);
   return child;
+}
+
+/** A daemon that an agent starts is nobody's attempt: with the agent's marks it would be ended with it. */
+function withoutMarks(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const marks = ['AIWG_TASK_ID', 'AIWG_ATTEMPT_ID', 'AIWG_PROJECT', 'AIWG_EVENT_FILE'];
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !marks.includes(name)));
 }
 
 /** Waits for the report, the end of the child, or the limit, whichever is first. */

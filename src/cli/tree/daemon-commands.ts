@@ -45,7 +45,7 @@ function addLifecycle(program: CommandNode, add: AddLeaf): void {
   add(program, {
     name: 'restart',
     summary: 'Stop the daemon (where it runs) and start it again',
-    details: 'Running agents live on, and the new daemon takes them over.',
+    details: 'The tasks of agents that run are queued again, and the new daemon runs them anew.',
     options: [configOption],
     examples: [['aiwgd restart', '']],
     load: () => import('../commands/restart.js'),

@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { AiwgdError } from '../errors.js';
+import { comingFindings } from './coming.js';
 import { type Config, configSchema } from './config-schema.js';
 import { type ConfigDocument, type Finding, lineFinder, nodeAt, readDocument } from './document.js';
 import { explainIssues, rememberKnownKeys, valueAt } from './explain-issues.js';
@@ -37,7 +38,11 @@ export function parseConfig(text: string, file: string): ParsedConfig {
   const findings = [...document.findings, ...issues, ...relations.errors];
   if (!parsed.success || findings.length > 0)
     return { ok: false, file, problems: toProblems(document, findings) };
-  return { ok: true, config: parsed.data, warnings: toProblems(document, relations.warnings) };
+  return {
+    ok: true,
+    config: parsed.data,
+    warnings: toProblems(document, [...relations.warnings, ...comingFindings(document.value)]),
+  };
 }
 
 /** Values that must not be shown, whatever they look like: those that belong into an environment variable. */

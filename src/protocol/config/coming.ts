@@ -1,0 +1,38 @@
+import type { Finding } from './document.js';
+
+type Json = Record<string, unknown>;
+
+const RUNNABLE_PROVIDERS: readonly unknown[] = [undefined, 'claude', 'command'];
+
+/**
+ * What the file asks for and this version does not do yet, so that nobody relies on a bound that does not bind. The
+ * defaults of watching and schedules are left out: `status` says that those subsystems are off.
+ */
+export function comingFindings(value: unknown): Finding[] {
+  const root = object(value);
+  const findings: Finding[] = [];
+  const note = (path: (string | number)[], message = 'has no effect in this version'): void => {
+    findings.push({ path, message });
+  };
+  for (const key of Object.keys(object(root['budget']))) note(['budget', key]);
+  for (const [index] of list(root['rules']).entries()) note(['rules', index]);
+  if (object(root['webhook'])['enabled'] === true) note(['webhook', 'enabled']);
+  for (const [name, agent] of Object.entries(object(root['agents']))) {
+    const { provider, isolation, approvals, stall_minutes: stall } = object(agent);
+    if (!RUNNABLE_PROVIDERS.includes(provider)) {
+      note(['agents', name, 'provider'], 'cannot be run by this version; tasks for it are refused');
+    }
+    if (isolation === 'worktree') note(['agents', name, 'isolation']);
+    if (approvals === 'gate') note(['agents', name, 'approvals']);
+    if (typeof stall === 'number') note(['agents', name, 'stall_minutes']);
+  }
+  return findings;
+}
+
+function object(value: unknown): Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {};
+}
+
+function list(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [];
+}
