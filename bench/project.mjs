@@ -129,5 +129,5 @@ export async function withProject(options, work) {
 }
 
 export function removeAllProjects() {
-  for (const project of [...living]) project.remove();
+  for (const project of living) project.remove();
 }
