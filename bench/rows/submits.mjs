@@ -46,7 +46,7 @@ export function submits({ turns, submits: count }) {
 
 /** The limit: the same two rows in the same tables, a transaction each, by whoever has the database to himself. */
 function bareLoop(path) {
-  openDatabase(path, Date.now()).db.close();
+  openDatabase(path).db.close();
   const db = new DatabaseSync(path);
   db.exec('PRAGMA journal_mode = WAL');
   db.exec('PRAGMA synchronous = FULL');

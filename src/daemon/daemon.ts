@@ -11,6 +11,7 @@ import type { ProjectPaths } from '../protocol/project-paths.js';
 import { VERSION } from '../protocol/version.js';
 import { OutputFiles } from '../tasks/output-files.js';
 import { Retention } from '../tasks/retention.js';
+import type { StoreThread } from '../tasks/sqlite/store-thread.js';
 import type { TaskStore } from '../tasks/task-store.js';
 import { TasksExport } from '../tasks/tasks-export.js';
 import { agentsConfig, supervisorSettings } from './agent-settings.js';
@@ -34,6 +35,8 @@ export interface DaemonOptions {
   foreground: boolean;
   clock: Clock;
   stop: StopRequest;
+  /** Prepared for the task store. */
+  thread: StoreThread;
 }
 
 interface Parts {
@@ -165,6 +168,7 @@ export class Daemon {
       clock,
       log,
       health: this.#health,
+      thread: this.#options.thread,
       killGraceMs: supervisorSettings(this.#config).killGraceMs,
     });
     this.#releases.push('task store', async () => store[Symbol.asyncDispose]());

@@ -6,6 +6,7 @@ import { messageOf } from '../protocol/errors.js';
 import type { ProjectPaths } from '../protocol/project-paths.js';
 import { importOriginal, keepDamagedTasksFile } from '../tasks/import-original.js';
 import { openSqliteTaskStore } from '../tasks/sqlite/sqlite-task-store.js';
+import type { StoreThread } from '../tasks/sqlite/store-thread.js';
 import type { TaskStore } from '../tasks/task-store.js';
 import type { HealthRegister } from './health.js';
 
@@ -16,6 +17,8 @@ export interface OpenTasksOptions {
   health: HealthRegister;
   /** From SIGTERM to SIGKILL, for what unknown attempts left running. */
   killGraceMs: number;
+  /** Prepared for the database of these paths. */
+  thread: StoreThread;
 }
 
 /**
@@ -23,9 +26,9 @@ export interface OpenTasksOptions {
  * tasks of `tasks.json` are taken over: those of the original program, or the newest ones of our own export.
  */
 export async function openTasks(options: OpenTasksOptions): Promise<TaskStore> {
-  const { paths, clock, log, health, killGraceMs } = options;
+  const { paths, clock, log, health, killGraceMs, thread } = options;
   const isNew = !existsSync(paths.database);
-  const { store, damaged } = await openSqliteTaskStore({ path: paths.database, clock, log });
+  const { store, damaged } = await openSqliteTaskStore({ path: paths.database, clock, log, thread });
   if (!isNew && damaged === null) return store;
   if (damaged !== null) {
     // No store knows the attempts that may still run, and their tasks are about to be run anew.
@@ -49,7 +52,10 @@ export async function openTasks(options: OpenTasksOptions): Promise<TaskStore> {
   return store;
 }
 
-async function takeOver(store: TaskStore, { paths, clock, log, health }: OpenTasksOptions): Promise<number> {
+async function takeOver(
+  store: TaskStore,
+  { paths, clock, log, health }: Omit<OpenTasksOptions, 'thread'>,
+): Promise<number> {
   const file = paths.tasksExport;
   try {
     return await store.import(await importOriginal(file));

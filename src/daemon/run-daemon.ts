@@ -3,8 +3,8 @@ import { writeFileAtomic } from '../platform/atomic-file.js';
 import { systemClock } from '../platform/clock.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { RunDaemonOptions } from '../protocol/start-report.js';
-import { loadConfig } from './config-source.js';
-import { Daemon } from './daemon.js';
+import { StoreThread } from '../tasks/sqlite/store-thread.js';
+import type { Daemon } from './daemon.js';
 import { prepareDirectories, resolveProject } from './directories.js';
 import { acquireLock } from './lock.js';
 import { reapOrphans } from './orphan-reaper.js';
@@ -50,6 +50,10 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   writeFileAtomic(paths.pid, `${process.pid}\n`, { mode: 0o644 });
   releases.push('pid file', () => rmSync(paths.pid, { force: true }));
 
+  // Most of a start is loading programs: the store's thread loads its own beside ours.
+  const thread = StoreThread.prepare(paths.database);
+  releases.push('store thread', () => thread.close());
+
   const stop = new StopRequest();
   const releaseSignals = installSignals({
     stop: (signal, again) => stop.ask({ reason: signal, ...(again ? { graceMs: 0 } : {}) }),
@@ -58,15 +62,20 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   releases.push('signals', releaseSignals);
   if (process.pid === 1) releases.push('orphan reaper', reapOrphans(systemClock));
 
+  const [{ loadConfig }, { Daemon: TheDaemon }] = await Promise.all([
+    import('./config-source.js'),
+    import('./daemon.js'),
+  ]);
   const configFile = options.configFile ?? paths.config;
   const loaded = loadConfig(configFile, { writeDefault: options.configFile === undefined });
-  daemon = await Daemon.start({
+  daemon = await TheDaemon.start({
     paths,
     configFile,
     loaded,
     foreground: options.foreground,
     clock: systemClock,
     stop,
+    thread,
   });
   releases.push('daemon', () => daemon?.close());
 

@@ -14,7 +14,7 @@ export interface WorkerOptions {
   path: string;
 }
 
-export type ToWorker = { type: 'batch'; batch: readonly Operation[] } | { type: 'close' };
+export type ToWorker = { type: 'open' } | { type: 'batch'; batch: readonly Operation[] } | { type: 'close' };
 
 export type FromWorker =
   | { type: 'ready' }

@@ -30,6 +30,8 @@ export interface SqliteTaskStoreOptions {
   path: string;
   clock: Clock;
   log: Log;
+  /** A thread that was prepared for this path. */
+  thread?: StoreThread;
 }
 
 const FIRST_RESTART_DELAY_MS = 100;
@@ -42,7 +44,7 @@ const LONGEST_RESTART_DELAY_MS = 10_000;
 export async function openSqliteTaskStore(
   options: SqliteTaskStoreOptions,
 ): Promise<{ store: TaskStore; damaged: string | null }> {
-  const thread = await StoreThread.start(options.path, options.clock.now());
+  const thread = await StoreThread.start(options.path, options.clock.now(), options.thread);
   return { store: new SqliteTaskStore(options, thread), damaged: thread.damaged };
 }
 

@@ -7,7 +7,7 @@ import { type ErrorMessage, fromErrorMessage, toErrorMessage } from './storage-e
 /** Young generation of the thread's heap: it only turns rows into messages, and the default costs 10 MB resident. */
 const YOUNG_GENERATION_MB = 2;
 
-/** One worker thread with an open database. Whatever was asked of it is answered, or rejected when the thread ends. */
+/** One worker thread with a database. Whatever was asked of it is answered, or rejected when the thread ends. */
 export class StoreThread {
   readonly #worker: Worker;
   readonly #path: string;
@@ -41,11 +41,23 @@ export class StoreThread {
   }
 
   /**
-   * Starts a thread and opens the database. A damaged one is moved aside (named with `time`, in milliseconds since
-   * 1970; `damaged` says where to) and a new one made. Throws STORAGE_FAILED or STORAGE_FULL.
+   * Starts a thread that loads its program and touches no file yet, so that this time runs beside other work. It is for
+   * `start`; where it does not come to that, `close` ends it.
    */
-  static async start(path: string, time: number): Promise<StoreThread> {
-    const first = new StoreThread({ path });
+  static prepare(path: string): StoreThread {
+    return new StoreThread({ path });
+  }
+
+  /**
+   * Opens the database, in a thread that was prepared for this path or in a new one. A damaged database is moved aside
+   * (named with `time`, in milliseconds since 1970; `damaged` says where to) and a new one made. Throws STORAGE_FAILED
+   * or STORAGE_FULL.
+   */
+  static async start(
+    path: string,
+    time: number,
+    first: StoreThread = StoreThread.prepare(path),
+  ): Promise<StoreThread> {
     const fault = await first.#opened();
     if (fault === undefined) return first;
     if (!fault.damaged) throw fromErrorMessage(fault.error);
@@ -58,11 +70,14 @@ export class StoreThread {
   }
 
   /**
-   * Waits for the database; where it can't be opened, answers why, when the thread has ended. Only then is the database
+   * Opens the database; where it can't be opened, answers why, when the thread has ended. Only then is the database
    * truly closed: statements that were prepared keep it open, and SQLite removes a -wal by its name.
    */
   async #opened(): Promise<{ damaged: boolean; error: ErrorMessage } | undefined> {
-    const message = await this.#answer();
+    if (this.#hasEnded) return { damaged: false, error: toErrorMessage(this.#endError(0)) };
+    const answer = this.#answer();
+    this.#send({ type: 'open' });
+    const message = await answer;
     if (message.type === 'ready') return undefined;
     await this.#worker.terminate();
     return message.type === 'failed' ? message : { damaged: false, error: toErrorMessage(this.#endError(0)) };

@@ -1,6 +1,5 @@
 // Entry of the store's thread: SQLite's calls, disk flushes included, block this thread and not the daemon's.
 import { parentPort, workerData } from 'node:worker_threads';
-import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 import type { FromWorker, ToWorker, WorkerOptions } from './messages.js';
 import { openDatabase } from './open-database.js';
 import { runBatch } from './run-batch.js';
@@ -14,23 +13,31 @@ function send(message: FromWorker): void {
   port.postMessage(message);
 }
 
-function close(db: DatabaseSyncInstance): void {
+let opened: ReturnType<typeof openDatabase> | undefined;
+
+function open(): void {
   try {
-    db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    opened = openDatabase(path);
+    send({ type: 'ready' });
+  } catch (error) {
+    send({ type: 'failed', damaged: isDamage(error), error: toErrorMessage(storageError(error, path)) });
+  }
+}
+
+function close(): void {
+  try {
+    opened?.db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
   } catch {
     // A full disk, or a reader in another program: the WAL stays, and the next open takes it in.
   }
-  db.close();
+  opened?.db.close();
   port.close();
 }
 
-try {
-  const opened = openDatabase(path);
-  port.on('message', (message: ToWorker) => {
-    if (message.type === 'close') close(opened.db);
-    else send({ type: 'results', results: runBatch(opened.db, opened.engine, message.batch, path) });
-  });
-  send({ type: 'ready' });
-} catch (error) {
-  send({ type: 'failed', damaged: isDamage(error), error: toErrorMessage(storageError(error, path)) });
-}
+port.on('message', (message: ToWorker) => {
+  if (message.type === 'open') open();
+  else if (message.type === 'close') close();
+  else if (opened !== undefined) {
+    send({ type: 'results', results: runBatch(opened.db, opened.engine, message.batch, path) });
+  }
+});
