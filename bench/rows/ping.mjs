@@ -94,7 +94,7 @@ async function serveEcho(path) {
     socket.on('data', (text) => {
       const lines = (rest + text).split('\n');
       rest = lines.pop();
-      for (const line of lines) socket.write(`${line}\n`);
+      if (lines.length > 0) socket.write(`${lines.join('\n')}\n`);
     });
     // A client that goes away ends its connection: nothing to do here.
     socket.on('error', () => {});
