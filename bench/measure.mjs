@@ -1,6 +1,4 @@
 // Measuring beside the limit, and the rows that come of it.
-import { spawnSync } from 'node:child_process';
-
 export function median(values) {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -30,14 +28,6 @@ export async function milliseconds(work) {
 
 export async function perSecond(count, work) {
   return count / ((await milliseconds(work)) / 1000);
-}
-
-/** The limit of every command: Node itself, starting and ending. */
-export function bareNode(environment) {
-  return milliseconds(() => {
-    const { status } = spawnSync(process.execPath, ['-e', '0'], { env: environment, stdio: 'ignore' });
-    if (status !== 0) throw new Error('bare node failed');
-  });
 }
 
 /** `count` calls of `call`, `window` of them under way at a time. */

@@ -50,8 +50,13 @@ export class Project {
 
   /** Runs a command of the CLI and answers its stdout; throws where it fails. */
   run(...args) {
+    return this.node(CLI, ...args);
+  }
+
+  /** The same for any program of Node; with `-e 0` the limit of every command: Node itself, starting and ending. */
+  node(...args) {
     return new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [CLI, ...args], {
+      const child = spawn(process.execPath, args, {
         cwd: this.root,
         env: this.environment,
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -63,7 +68,7 @@ export class Project {
       child.once('error', reject);
       child.once('close', (code) => {
         if (code === 0) resolve(stdout);
-        else reject(new Error(`aiwgd ${args.join(' ')} ended with ${code}: ${stderr}`));
+        else reject(new Error(`node ${args.join(' ')} ended with ${code}: ${stderr}`));
       });
     });
   }

@@ -29,7 +29,7 @@ const FULL = {
   lists: 100,
   tasks: 200,
   stored: 1_000_000,
-  settleSeconds: 20,
+  settleSeconds: 10,
   memoryTurns: 3,
   printMb: 1024,
   cpuWindowSeconds: 60,

@@ -1,5 +1,5 @@
 // What a person waits for: commands of the CLI against Node itself.
-import { bareNode, inTurns, milliseconds, ratioRow } from '../measure.mjs';
+import { inTurns, milliseconds, ratioRow } from '../measure.mjs';
 import { script, withProject } from '../project.mjs';
 
 /** `start`, `status`, `task submit` and `stop`. */
@@ -9,7 +9,7 @@ export function commands({ turns }) {
     const took = await inTurns(
       turns,
       {
-        bare: () => bareNode(project.environment),
+        bare: () => milliseconds(() => project.node('-e', '0')),
         start: () => timed('start'),
         status: () => timed('status'),
         submit: () => timed('task', 'submit', 'do it'),
