@@ -39,6 +39,7 @@ function alreadyRunning(pid: number): AiwgdError {
 }
 
 function create(path: string): ProjectLock | undefined {
+  const holder = identityOf();
   let file: number;
   try {
     file = openSync(path, 'wx', 0o600);
@@ -46,7 +47,6 @@ function create(path: string): ProjectLock | undefined {
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
     throw new AiwgdError('START_FAILED', `Cannot create the lock ${path}: ${messageOf(cause)}`, { cause });
   }
-  const holder = identityOf();
   try {
     if (holder === undefined) throw new Error('this process cannot read its own start time');
     writeAll(file, Buffer.from(`${JSON.stringify(holder)}\n`));
@@ -92,7 +92,8 @@ function removeStale(paths: ProjectPaths): void {
   const folder = openSync(paths.daemon, 'r');
   try {
     libc().flock(folder, LOCK_EX);
-    const found = read(paths.lock);
+    // Not one that its maker is only about to fill in: that would make two owners.
+    const found = readSettled(paths.lock);
     if (found === 'damaged' || (found !== 'gone' && !isAlive(found))) rmSync(paths.lock, { force: true });
   } finally {
     closeSync(folder);

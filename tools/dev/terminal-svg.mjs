@@ -58,7 +58,7 @@ function drawRun({ text, color, bold, dim }) {
   const attributes = [
     ...(color === undefined ? [] : [`fill="${color}"`]),
     ...(bold ? ['font-weight="bold"'] : []),
-    ...(dim ? ['opacity="0.65"'] : []),
+    ...(dim ? ['fill-opacity="0.65"'] : []),
   ];
   const content = escapeText(text);
   return attributes.length === 0 ? content : `<tspan ${attributes.join(' ')}>${content}</tspan>`;
@@ -81,7 +81,7 @@ function draw(lines, title) {
     `<rect width="${width}" height="${height}" rx="8" fill="#0d1117"/>`,
     ...dots,
     `<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="${FONT_SIZE}" fill="${FOREGROUND}">`,
-    `<text x="${width / 2}" y="21" text-anchor="middle" opacity="0.65">${escapeText(title)}</text>`,
+    `<text x="${width / 2}" y="21" text-anchor="middle" fill-opacity="0.65">${escapeText(title)}</text>`,
     ...texts,
     '</g>',
     '</svg>',
