@@ -29,7 +29,7 @@ const tidy: NonNullable<ConversionConfig['overrideSchema']> = ({ valibotSchema, 
   if (required?.length === 0) return rest;
   const types = anyOf?.map((branch) => onlyType(branch));
   if (types === undefined || types.includes(undefined)) return undefined;
-  return { ...rest, type: types as JsonSchema['type'] } as JsonSchema;
+  return { ...rest, type: types as JsonSchema['type'] };
 };
 
 function onlyType(schema: boolean | JsonSchema): unknown {

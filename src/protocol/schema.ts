@@ -42,13 +42,7 @@ function running<S extends AnySchema>(
 function refuse(schema: AnySchema, dataset: Dataset, config: Config, extra: Partial<Issue> = {}): Dataset {
   const { type = schema.type, requirement, ...other } = extra;
   // The reason itself is left to whoever reads the issue; it may have a `message` of its own in `config`.
-  v._addIssue(
-    { ...schema, type, requirement } as AnySchema,
-    'type',
-    dataset as v.UnknownDataset,
-    config,
-    other as object,
-  );
+  v._addIssue({ ...schema, type, requirement }, 'type', dataset, config, other as object);
   return dataset;
 }
 
@@ -144,7 +138,7 @@ export function variant<const K extends string, const O extends v.VariantOptions
     const fitting = branches.find(({ kind, kinds }) =>
       given ? kinds.includes(input[key]) : MAY_BE_ABSENT.has(kind.type),
     );
-    if (fitting !== undefined) return fitting.branch['~run']({ value: input }, config) as Dataset;
+    if (fitting !== undefined) return fitting.branch['~run']({ value: input }, config);
     const path: Issue['path'] = [placeOf(input, key)];
     return refuse(schema, dataset, config, { requirement: known, input: input[key], path });
   });
@@ -190,7 +184,7 @@ export function about<S extends AnySchema>(schema: S, description: string): S {
 }
 
 /** A key that may be left out: it then holds `fallback`. */
-export function key<const S extends AnySchema, const D extends v.Default<S, undefined>>(
+export function setting<const S extends AnySchema, const D extends v.Default<S, undefined>>(
   schema: S,
   fallback: D,
   description: string,
@@ -198,8 +192,8 @@ export function key<const S extends AnySchema, const D extends v.Default<S, unde
   return v.optional(about(schema, description), fallback);
 }
 
-/** As `key`, for what may also be null, and is when left out. */
-export function nullableKey<const S extends AnySchema>(
+/** As `setting`, for what may also be null, and is when left out. */
+export function nullableSetting<const S extends AnySchema>(
   schema: S,
   description: string,
 ): v.OptionalSchema<v.NullableSchema<S, undefined>, null> {

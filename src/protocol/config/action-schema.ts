@@ -2,18 +2,18 @@ import * as v from 'valibot';
 import {
   about,
   choice,
-  key,
   literal,
-  nullableKey,
+  nullableSetting,
   object,
   oneOf,
   record,
+  setting,
   variant,
   wholeNumber,
 } from '../schema.js';
 import { actionEnv, argv, envName, filled, filledUpTo, interval, minutes, text, topic } from './keys.js';
 
-const env = key(
+const env = setting(
   actionEnv,
   {},
   "Variables of the action; ${NAME} in a value stands for the daemon's own variable NAME.",
@@ -24,14 +24,14 @@ const prompt = about(
 );
 const jobPrompt = about(filled, 'What the agent is asked to do.');
 const task = {
-  agent: nullableKey(filledUpTo(128), 'Name of an agent; null: the default agent.'),
-  priority: key(wholeNumber(-1_000_000, 1_000_000), 0, 'Higher runs first.'),
-  timeout_minutes: nullableKey(minutes, 'Longest run; null: `daemon.action_timeout_minutes`.'),
+  agent: nullableSetting(filledUpTo(128), 'Name of an agent; null: the default agent.'),
+  priority: setting(wholeNumber(-1_000_000, 1_000_000), 0, 'Higher runs first.'),
+  timeout_minutes: nullableSetting(minutes, 'Longest run; null: `daemon.action_timeout_minutes`.'),
   env,
 };
 const run = {
   command: argv,
-  timeout_ms: key(interval, 600_000, 'The command is ended after this time.'),
+  timeout_ms: setting(interval, 600_000, 'The command is ended after this time.'),
   env,
 };
 
@@ -42,14 +42,14 @@ const submitTask = object({
   ),
   prompt,
   ...task,
-  wait: key(v.boolean(), true, 'Whether the run of the rule lasts until the task has ended.'),
+  wait: setting(v.boolean(), true, 'Whether the run of the rule lasts until the task has ended.'),
 });
 const command = object({ type: about(literal('command'), 'Run a program.'), ...run });
 const notify = object({
   type: about(literal('notify'), 'Tell people on the chat platforms.'),
   message: about(filled, 'The text; templates are filled in.'),
-  severity: key(oneOf(['info', 'warning', 'critical']), 'info', 'How much it matters.'),
-  channel: nullableKey(filled, 'One platform only: `slack`, `discord` or `telegram`; null: all.'),
+  severity: setting(oneOf(['info', 'warning', 'critical']), 'info', 'How much it matters.'),
+  channel: nullableSetting(filled, 'One platform only: `slack`, `discord` or `telegram`; null: all.'),
 });
 const webhook = object({
   type: about(literal('webhook'), 'Send the event to a URL.'),
@@ -58,18 +58,18 @@ const webhook = object({
     v.check(isHttpUrl, 'must be a URL that begins with https:// or http://'),
     v.metadata({ format: 'uri', description: 'Where to.' }),
   ),
-  secret_env: nullableKey(envName, 'Environment variable with the secret to sign with; null: unsigned.'),
-  allow_private: key(v.boolean(), false, 'Also send to addresses of the own machine and network.'),
+  secret_env: nullableSetting(envName, 'Environment variable with the secret to sign with; null: unsigned.'),
+  allow_private: setting(v.boolean(), false, 'Also send to addresses of the own machine and network.'),
 });
 const emit = object({
   type: about(literal('emit'), 'Publish an event.'),
   topic: about(topic, 'Type of the event.'),
-  payload: key(record(v.string(), v.unknown()), {}, 'Its payload; templates in strings are filled in.'),
+  payload: setting(record(v.string(), v.unknown()), {}, 'Its payload; templates in strings are filled in.'),
 });
 const gate = object({
   type: about(literal('gate'), 'Wait for a yes before the actions that follow.'),
-  summary: nullableKey(text, 'The question; null: made from the actions that follow.'),
-  expire_minutes: nullableKey(minutes, 'Time to answer; null: `gates.expire_minutes`.'),
+  summary: nullableSetting(text, 'The question; null: made from the actions that follow.'),
+  expire_minutes: nullableSetting(minutes, 'Time to answer; null: `gates.expire_minutes`.'),
 });
 
 /** One action of a rule. */
@@ -93,7 +93,7 @@ const jobCommand = v.pipe(
 export const jobActionSchema = choice([jobTask, jobCommand]);
 
 /** Section `actions`: actions that jobs call by name. */
-export const actionsSchema = key(
+export const actionsSchema = setting(
   record(
     v.pipe(
       v.string(),

@@ -1,15 +1,25 @@
 import * as v from 'valibot';
 import type { MethodTypes } from '../method-types.js';
-import { about, key, literal, nullableKey, object, oneOf, record, variant, wholeNumber } from '../schema.js';
+import {
+  about,
+  literal,
+  nullableSetting,
+  object,
+  oneOf,
+  record,
+  setting,
+  variant,
+  wholeNumber,
+} from '../schema.js';
 import { agentName, argv, filled, fixedEnv, minutes, text, topicGlob } from './keys.js';
 
 const common = {
-  env: key(
+  env: setting(
     fixedEnv,
     {},
     'Variables with fixed values for the agent. Never secrets: name those in `env_allow`.',
   ),
-  env_allow: key(
+  env_allow: setting(
     v.array(
       v.pipe(
         v.string(),
@@ -22,52 +32,58 @@ const common = {
     [],
     "Further variables of the daemon's environment that the agent sees.",
   ),
-  isolation: key(
+  isolation: setting(
     oneOf(['none', 'worktree']),
     'none',
     '`worktree`: every task gets a git worktree of its own, on branch `aiwg/<task id>`.',
   ),
-  approvals: key(
+  approvals: setting(
     oneOf(['off', 'gate']),
     'off',
     "`gate`: the agent's questions for permission become gates that a person answers.",
   ),
-  max_parallel: nullableKey(
+  max_parallel: nullableSetting(
     wholeNumber(1, 1_000),
     'Tasks of this agent at the same time; null: no bound of its own.',
   ),
-  stall_minutes: nullableKey(minutes, 'End an attempt that has written nothing for this long; null: never.'),
-  keep_background: key(v.boolean(), false, 'Leave processes alone that an attempt left running.'),
+  stall_minutes: nullableSetting(
+    minutes,
+    'End an attempt that has written nothing for this long; null: never.',
+  ),
+  keep_background: setting(v.boolean(), false, 'Leave processes alone that an attempt left running.'),
 };
 
 const PROVIDER = 'The program behind the agent.';
 
 function programAgent<const P extends string>(provider: P) {
   return {
-    program: key(
+    program: setting(
       filled,
       provider,
       'The program: a name to look up on PATH, or with a slash a path relative to the project.',
     ),
-    args: key(v.array(text), [], "Arguments before the daemon's own."),
-    model: nullableKey(filled, "Model to use; null: the program's own choice."),
+    args: setting(v.array(text), [], "Arguments before the daemon's own."),
+    model: nullableSetting(filled, "Model to use; null: the program's own choice."),
     ...common,
   };
 }
 
-const claude = object({ provider: key(literal('claude'), 'claude', PROVIDER), ...programAgent('claude') });
+const claude = object({
+  provider: setting(literal('claude'), 'claude', PROVIDER),
+  ...programAgent('claude'),
+});
 const codex = object({ provider: about(literal('codex'), PROVIDER), ...programAgent('codex') });
 const gemini = object({ provider: about(literal('gemini'), PROVIDER), ...programAgent('gemini') });
 const opencode = object({ provider: about(literal('opencode'), PROVIDER), ...programAgent('opencode') });
 const command = object({
   provider: about(literal('command'), PROVIDER),
   command: argv,
-  prompt: key(
+  prompt: setting(
     oneOf(['stdin', 'argument']),
     'stdin',
     'How the program gets the prompt; `argument` appends it after `--`.',
   ),
-  output: key(
+  output: setting(
     oneOf(['text', 'jsonl']),
     'text',
     '`text`: stdout is the result; `jsonl`: one JSON object a line.',
@@ -78,28 +94,32 @@ const command = object({
 export const agentSchema = variant('provider', [claude, codex, gemini, opencode, command]);
 
 /** Section `agents`: who carries out tasks, by name. */
-export const agentsSchema = key(
+export const agentsSchema = setting(
   record(agentName, agentSchema),
   {},
   'Who carries out tasks, by name. `claude` is there without being named.',
 );
 
 const platform = object({
-  enabled: key(v.boolean(), true, 'Whether the platform is connected when its token is set.'),
-  topics: nullableKey(
+  enabled: setting(v.boolean(), true, 'Whether the platform is connected when its token is set.'),
+  topics: nullableSetting(
     v.pipe(v.array(topicGlob), v.maxLength(64)),
     'Topics that are reported; null: warnings and worse, ends of tasks, gates.',
   ),
 });
 
 const messaging = object({
-  slack: key(platform, {}, 'Slack.'),
-  discord: key(platform, {}, 'Discord.'),
-  telegram: key(platform, {}, 'Telegram.'),
+  slack: setting(platform, {}, 'Slack.'),
+  discord: setting(platform, {}, 'Discord.'),
+  telegram: setting(platform, {}, 'Telegram.'),
 });
 
 /** Section `messaging`: chat platforms. Tokens come from the environment. */
-export const messagingSchema = key(messaging, {}, 'Chat platforms. Their tokens come from the environment.');
+export const messagingSchema = setting(
+  messaging,
+  {},
+  'Chat platforms. Their tokens come from the environment.',
+);
 
 /**
  * Every RPC method, and whether an MCP client may call it where the file does not say: reads, submit and cancel.
@@ -130,7 +150,7 @@ const MCP_METHODS: Record<keyof MethodTypes, boolean> = {
 const METHOD_NAMES = Object.keys(MCP_METHODS) as (keyof MethodTypes)[];
 
 const mcp = object({
-  allow: key(
+  allow: setting(
     v.array(oneOf(METHOD_NAMES)),
     METHOD_NAMES.filter((name) => MCP_METHODS[name]),
     'RPC methods that an MCP client may call.',
@@ -138,4 +158,4 @@ const mcp = object({
 });
 
 /** Section `mcp`: what agents may call over the Model Context Protocol. */
-export const mcpSchema = key(mcp, {}, 'The Model Context Protocol server.');
+export const mcpSchema = setting(mcp, {}, 'The Model Context Protocol server.');

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { about, key, object } from '../schema.js';
+import { about, object, setting } from '../schema.js';
 import { actionsSchema } from './action-schema.js';
 import { agentSchema, agentsSchema, mcpSchema, messagingSchema } from './agent-sections.js';
 import { budgetSchema, daemonSchema, gatesSchema, retentionSchema } from './daemon-sections.js';
@@ -21,7 +21,7 @@ export const configSchema = v.pipe(
     actions: actionsSchema,
     rules: rulesSchema,
     webhook: webhookSchema,
-    default_agent: key(agentName, 'claude', 'The agent of tasks that name none.'),
+    default_agent: setting(agentName, 'claude', 'The agent of tasks that name none.'),
     agents: agentsSchema,
     budget: budgetSchema,
     gates: gatesSchema,

@@ -66,7 +66,10 @@ export function cronNeverFires(expression: string): boolean {
   const fields = expression.trim().split(/\s+/);
   // With a day of the week it fires on that day whatever the date, and most expressions name no single day.
   if (fields.length !== FIELDS.length || fields[2] === '*' || fields[4] !== '*') return false;
-  return new (croner().Cron)(expression.trim(), { mode: '5-part', paused: true, timezone: 'UTC' }).nextRun() === null;
+  return (
+    new (croner().Cron)(expression.trim(), { mode: '5-part', paused: true, timezone: 'UTC' }).nextRun() ===
+    null
+  );
 }
 
 function fieldProblem(text: string, field: (typeof FIELDS)[number]): string | undefined {

@@ -3,11 +3,11 @@ import {
   about,
   choice,
   judgeWhole,
-  key,
   literal,
-  nullableKey,
+  nullableSetting,
   object,
   oneOf,
+  setting,
   variant,
   wholeNumber,
 } from '../schema.js';
@@ -40,7 +40,7 @@ const fileChange = object({
 const scheduled = object({
   type: about(literal('schedule'), 'A time has come.'),
   cron,
-  timezone: nullableKey(timezone, "Time zone of `cron`; null: the host's."),
+  timezone: nullableSetting(timezone, "Time zone of `cron`; null: the host's."),
 });
 const onEvent = object({
   type: about(literal('event'), 'An event was published.'),
@@ -56,8 +56,8 @@ const eventType = object({
     ),
     v.description('The type of an event, such as `file.modify`.'),
   ),
-  source: nullableKey(filled, 'Only events of this source; null: of all.'),
-  pattern: nullableKey(regularExpression, 'Regular expression over `type:source`.'),
+  source: nullableSetting(filled, 'Only events of this source; null: of all.'),
+  pattern: nullableSetting(regularExpression, 'Regular expression over `type:source`.'),
 });
 
 /** What sets a rule off. An event type in place of a trigger type is the older form; it comes out as `event_type`. */
@@ -140,7 +140,7 @@ const throttle = object({
 const shell = object({
   type: about(literal('shell'), 'A command says yes by exit code 0; it gets the event as JSON on stdin.'),
   command: argv,
-  timeout_ms: key(interval, 10_000, 'No answer in this time is a no.'),
+  timeout_ms: setting(interval, 10_000, 'No answer in this time is a no.'),
 });
 const clockTime = v.pipe(
   v.string(),
@@ -149,13 +149,13 @@ const clockTime = v.pipe(
 const time = v.pipe(
   object({
     type: about(literal('time'), 'The time of day and the day of the week.'),
-    after: nullableKey(clockTime, 'From this time of day on.'),
-    before: nullableKey(clockTime, 'Before this time of day; earlier than `after`: of the next day.'),
-    weekdays: nullableKey(
+    after: nullableSetting(clockTime, 'From this time of day on.'),
+    before: nullableSetting(clockTime, 'Before this time of day; earlier than `after`: of the next day.'),
+    weekdays: nullableSetting(
       v.pipe(v.array(oneOf(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'])), v.minLength(1)),
       'On these days; null: on all.',
     ),
-    timezone: nullableKey(timezone, "Time zone; null: the host's."),
+    timezone: nullableSetting(timezone, "Time zone; null: the host's."),
   }),
   judgeWhole(({ after, before, weekdays }) =>
     (after ?? before ?? weekdays ?? null) === null ? 'must have `after`, `before` or `weekdays`' : undefined,
@@ -232,8 +232,8 @@ function onlyOne<T>(a: string, b: string, required: boolean) {
 const ruleSchema = v.pipe(
   object({
     id: about(id, 'Name of the rule, unique.'),
-    description: nullableKey(text, 'For people.'),
-    enabled: key(v.boolean(), true, 'Whether the rule is looked at.'),
+    description: nullableSetting(text, 'For people.'),
+    enabled: setting(v.boolean(), true, 'Whether the rule is looked at.'),
     trigger: about(v.optional(triggerSchema), 'What sets the rule off.'),
     triggers: v.optional(
       about(
@@ -252,18 +252,18 @@ const ruleSchema = v.pipe(
         'Several actions, done in order.',
       ),
     ),
-    mode: key(
+    mode: setting(
       oneOf(['single', 'restart', 'queued', 'parallel']),
       'queued',
       'What a new run does while another lasts: nothing, take over, wait, or run beside it.',
     ),
-    max: key(wholeNumber(1, 1_000), 10, 'Runs that may wait or run side by side.'),
+    max: setting(wholeNumber(1, 1_000), 10, 'Runs that may wait or run side by side.'),
     cooldown: v.optional(cooldown),
     cooldownMs: v.optional(about(milliseconds, 'The same in milliseconds.')),
-    max_per_hour: key(wholeNumber(1, 100_000), 60, 'A rule that fires more often pauses itself.'),
+    max_per_hour: setting(wholeNumber(1, 100_000), 60, 'A rule that fires more often pauses itself.'),
     requires_approval: v.optional(about(v.boolean(), 'Whether a person must agree before each run.')),
     requiresApproval: v.optional(about(v.boolean(), 'Another spelling of `requires_approval`.')),
-    allow_self: key(v.boolean(), false, 'Whether changes made by its own tasks may set the rule off.'),
+    allow_self: setting(v.boolean(), false, 'Whether changes made by its own tasks may set the rule off.'),
   }),
   onlyOne('trigger', 'triggers', true),
   onlyOne('action', 'actions', true),
@@ -284,7 +284,7 @@ const ruleSchema = v.pipe(
 );
 
 /** Section `rules`: what follows from what. */
-export const rulesSchema = key(
+export const rulesSchema = setting(
   v.pipe(v.array(ruleSchema), v.maxLength(2_000)),
   [],
   'What follows from what.',

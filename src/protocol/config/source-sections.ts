@@ -1,11 +1,20 @@
 import * as v from 'valibot';
-import { about, choice, judgeWhole, key, nullableKey, object, oneOf, wholeNumber } from '../schema.js';
+import {
+  about,
+  choice,
+  judgeWhole,
+  nullableSetting,
+  object,
+  oneOf,
+  setting,
+  wholeNumber,
+} from '../schema.js';
 import { envName, httpPath, ignorePattern, milliseconds, projectPath } from './keys.js';
 
 const FILE_EVENTS = ['create', 'modify', 'delete'] as const;
 
 /** Key `events`: the kinds of changes that count. */
-export const fileEvents = key(
+export const fileEvents = setting(
   v.pipe(v.array(oneOf(FILE_EVENTS)), v.minLength(1)),
   FILE_EVENTS,
   'Which changes count.',
@@ -20,8 +29,8 @@ const extension = v.pipe(
 const pathObject = object({
   path: about(projectPath, 'A folder or file, relative to the project; it need not exist yet.'),
   events: fileEvents,
-  ignore: key(v.array(ignorePattern), [], 'Patterns as in a `.gitignore`, relative to this path.'),
-  extensions: key(v.array(extension), [], 'Only files with one of these endings; empty: all.'),
+  ignore: setting(v.array(ignorePattern), [], 'Patterns as in a `.gitignore`, relative to this path.'),
+  extensions: setting(v.array(extension), [], 'Only files with one of these endings; empty: all.'),
 });
 
 const watchedPath = v.pipe(
@@ -30,27 +39,31 @@ const watchedPath = v.pipe(
 );
 
 const watch = object({
-  enabled: key(v.boolean(), true, 'Whether files are watched at all.'),
-  paths: key(v.array(watchedPath), [], 'What is watched: paths, or objects that say more.'),
-  ignore: key(v.array(ignorePattern), [], 'Patterns as in a `.gitignore`, relative to the project.'),
-  debounce_ms: key(milliseconds, 500, 'A file counts as changed when it was quiet for this long.'),
-  use_polling: key(v.boolean(), false, 'Look at the files again and again, for disks that tell no changes.'),
-  catch_up: key(v.boolean(), true, 'Also report what changed while the daemon was down.'),
-  respect_gitignore: key(v.boolean(), true, 'Pass over what `.gitignore` names.'),
+  enabled: setting(v.boolean(), true, 'Whether files are watched at all.'),
+  paths: setting(v.array(watchedPath), [], 'What is watched: paths, or objects that say more.'),
+  ignore: setting(v.array(ignorePattern), [], 'Patterns as in a `.gitignore`, relative to the project.'),
+  debounce_ms: setting(milliseconds, 500, 'A file counts as changed when it was quiet for this long.'),
+  use_polling: setting(
+    v.boolean(),
+    false,
+    'Look at the files again and again, for disks that tell no changes.',
+  ),
+  catch_up: setting(v.boolean(), true, 'Also report what changed while the daemon was down.'),
+  respect_gitignore: setting(v.boolean(), true, 'Pass over what `.gitignore` names.'),
 });
 
 /** Section `watch`: files whose changes become events. */
-export const watchSchema = key(watch, {}, 'Files whose changes become events.');
+export const watchSchema = setting(watch, {}, 'Files whose changes become events.');
 
 const endpoint = object({
   path: about(httpPath, 'Path of the URL; `/ci` becomes the event `webhook.ci`.'),
-  method: key(oneOf(['GET', 'POST', 'PUT']), 'POST', 'HTTP method.'),
+  method: setting(oneOf(['GET', 'POST', 'PUT']), 'POST', 'HTTP method.'),
 });
 
 const webhook = v.pipe(
   object({
-    enabled: key(v.boolean(), false, 'Whether the daemon listens; needs `secret_env`.'),
-    host: key(
+    enabled: setting(v.boolean(), false, 'Whether the daemon listens; needs `secret_env`.'),
+    host: setting(
       v.pipe(
         v.string(),
         v.regex(/^[A-Za-z0-9.:-]+$/, 'must be an address or a host name, such as "127.0.0.1"'),
@@ -58,9 +71,9 @@ const webhook = v.pipe(
       '127.0.0.1',
       'Address to listen on.',
     ),
-    port: key(wholeNumber(1, 65_535), 9_471, 'TCP port to listen on.'),
-    secret_env: nullableKey(envName, 'Environment variable with the secret that senders sign with.'),
-    endpoints: key(
+    port: setting(wholeNumber(1, 65_535), 9_471, 'TCP port to listen on.'),
+    secret_env: nullableSetting(envName, 'Environment variable with the secret that senders sign with.'),
+    endpoints: setting(
       v.array(endpoint),
       [{ path: '/ci', method: 'POST' }],
       'Paths that are answered; `GET /health` always is.',
@@ -76,4 +89,4 @@ const webhook = v.pipe(
 );
 
 /** Section `webhook`: signed requests that become events. */
-export const webhookSchema = key(webhook, {}, 'Receives signed HTTP requests. Off by default.');
+export const webhookSchema = setting(webhook, {}, 'Receives signed HTTP requests. Off by default.');
