@@ -1,6 +1,7 @@
-import { closest } from 'fastest-levenshtein';
-import { z } from 'zod';
 import { AiwgdError } from '../protocol/errors.js';
+import { knownKeys } from '../protocol/issue-text.js';
+import { closestOf } from '../protocol/nearest.js';
+import type { Issue } from '../protocol/schema.js';
 
 /** One thing that is wrong with the parameters of a call. */
 export interface ParamsProblem {
@@ -21,18 +22,19 @@ export function shown(name: string): string {
 /** ` Did you mean "x"?`, or nothing where no known name is near. */
 export function suggestion(name: string, known: readonly string[]): string {
   if (known.length === 0 || name.length > LONGEST_NAME_SHOWN) return '';
-  return ` Did you mean "${closest(name, known)}"?`;
+  return ` Did you mean "${closestOf(name, known)}"?`;
 }
 
 /** The error for parameters that their schema refused; its data lists every problem. */
-export function invalidParams(method: string, schema: z.ZodType, error: z.ZodError): AiwgdError {
-  const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
-  const problems: ParamsProblem[] = [];
-  for (const issue of error.issues) {
-    problems.push(...problemsOf(issue, known));
-    if (problems.length >= MOST_PROBLEMS_LISTED) break;
+export function invalidParams(method: string, issues: readonly Issue[]): AiwgdError {
+  const problems = new Map<string, ParamsProblem>();
+  for (const issue of issues) {
+    const problem = problemOf(issue);
+    // Of one parameter only the first fault is told.
+    if (!problems.has(problem.path)) problems.set(problem.path, problem);
+    if (problems.size === MOST_PROBLEMS_LISTED) break;
   }
-  return paramsError(method, problems.slice(0, MOST_PROBLEMS_LISTED));
+  return paramsError(method, [...problems.values()]);
 }
 
 export function paramsError(method: string, problems: ParamsProblem[]): AiwgdError {
@@ -45,26 +47,37 @@ export function paramsError(method: string, problems: ParamsProblem[]): AiwgdErr
   });
 }
 
-function problemsOf(issue: z.core.$ZodIssue, known: readonly string[]): ParamsProblem[] {
-  const path = pathText(issue.path);
-  if (issue.code === 'unrecognized_keys') {
-    const hints = issue.path.length === 0 ? known : [];
-    return issue.keys.slice(0, MOST_PROBLEMS_LISTED).map((key) => ({
-      path: path === '' ? shown(key) : `${path}.${shown(key)}`,
-      message: `unknown parameter.${suggestion(key, hints)}`,
-    }));
-  }
-  if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined')) {
-    return [{ path, message: `is missing (expected ${issue.expected})` }];
-  }
-  return [{ path, message: issue.message }];
+function problemOf(issue: Issue): ParamsProblem {
+  const steps = issue.path ?? [];
+  const path = pathText(steps.map(({ key }) => key as string | number));
+  const known = knownKeys(issue);
+  if (known === undefined) return { path, message: wrongType(issue) ?? issue.message };
+  return { path, message: `unknown parameter.${suggestion(String(steps.at(-1)?.key), known)}` };
 }
 
-function pathText(path: readonly PropertyKey[]): string {
+/** JSON's names for what the schemas ask for. */
+const TYPES: Readonly<Record<string, string>> = {
+  string: 'string',
+  number: 'number',
+  boolean: 'boolean',
+  array: 'array',
+  strict_object: 'object',
+  record: 'object',
+};
+
+function wrongType({ type, input }: Issue): string | undefined {
+  const expected = TYPES[type];
+  if (expected === undefined) return undefined;
+  if (input === undefined) return `is missing (expected ${expected})`;
+  const received = Array.isArray(input) ? 'array' : typeof input;
+  return `expected ${expected}, received ${input === null ? 'null' : received}`;
+}
+
+function pathText(path: readonly (string | number)[]): string {
   let text = '';
   for (const step of path) {
     if (typeof step === 'number') text += `[${step}]`;
-    else text += text === '' ? shown(String(step)) : `.${shown(String(step))}`;
+    else text += text === '' ? shown(step) : `.${shown(step)}`;
   }
   return text;
 }

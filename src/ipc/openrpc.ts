@@ -1,5 +1,6 @@
-import { z } from 'zod';
+import type { GenericSchema } from 'valibot';
 import { ERROR_CATALOGUE } from '../protocol/errors.js';
+import { jsonSchemaOf } from '../protocol/json-schema.js';
 import { METHODS } from '../protocol/methods.js';
 
 /** The whole RPC interface as an OpenRPC document, made from the method table. */
@@ -28,7 +29,7 @@ interface ObjectSchema {
   required?: string[];
 }
 
-function contentDescriptors(params: z.ZodType): object[] {
+function contentDescriptors(params: GenericSchema): object[] {
   const { properties = {}, required = [] } = jsonSchema(params, 'input') as ObjectSchema;
   return Object.entries(properties).map(([name, { description, ...schema }]) => ({
     name,
@@ -38,8 +39,8 @@ function contentDescriptors(params: z.ZodType): object[] {
   }));
 }
 
-function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): object {
-  const { $schema: _, ...document } = z.toJSONSchema(schema, { io });
+function jsonSchema(schema: GenericSchema, io: 'input' | 'output'): object {
+  const { $schema: _, ...document } = jsonSchemaOf(schema, io);
   return document;
 }
 

@@ -1,6 +1,7 @@
-import type { z } from 'zod';
+import type { GenericSchema } from 'valibot';
 import type { Log } from '../platform/log.js';
 import { AiwgdError, ERROR_CATALOGUE, type ErrorCode } from '../protocol/errors.js';
+import { check } from '../protocol/issue-text.js';
 import { invalidParams, type ParamsProblem, paramsError, shown, suggestion } from './invalid-params.js';
 import { MAX_LINE_BYTES } from './line-splitter.js';
 
@@ -13,7 +14,7 @@ const MAX_BATCH_REPLY = MAX_LINE_BYTES - 4 * 1024 * 1024;
 /** Longest list that is handed to a schema, which would report each of millions of wrong entries. */
 const MAX_LIST_LENGTH = 10_000;
 
-export type Methods = Readonly<Record<string, { params: z.ZodType }>>;
+export type Methods = Readonly<Record<string, { params: GenericSchema }>>;
 /** Carries out one method; `params` have passed its schema. */
 export type AnyHandler<C> = (params: never, context: C) => unknown;
 
@@ -29,7 +30,7 @@ export type Reply = string | undefined;
 
 type Id = string | number | null;
 interface Row<C> {
-  schema: z.ZodType;
+  schema: GenericSchema;
   handler: AnyHandler<C>;
 }
 
@@ -101,7 +102,7 @@ export class RpcDispatcher<C> {
     }
   }
 
-  #validate(method: string, schema: z.ZodType, given: object = {}): unknown {
+  #validate(method: string, schema: GenericSchema, given: object = {}): unknown {
     let params = given;
     if (Array.isArray(given)) {
       if (given.length > 0) {
@@ -113,9 +114,9 @@ export class RpcDispatcher<C> {
     }
     const tooLong = longList(params);
     if (tooLong !== undefined) throw paramsError(method, [tooLong]);
-    const parsed = schema.safeParse(params);
-    if (!parsed.success) throw invalidParams(method, schema, parsed.error);
-    return parsed.data;
+    const parsed = check(schema, params);
+    if (!parsed.success) throw invalidParams(method, parsed.issues);
+    return parsed.output;
   }
 
   #success(method: string, id: Id | undefined, value: unknown): Reply {

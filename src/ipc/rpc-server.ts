@@ -6,7 +6,6 @@ import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { MethodName, ParamsOf, ResultOf } from '../protocol/method-types.js';
 import { METHODS } from '../protocol/methods.js';
 import { type CallContext, Connection } from './connection.js';
-import { openRpcDocument } from './openrpc.js';
 import type { OutputFeed } from './output-pump.js';
 import { type AnyHandler, errorLine, RpcDispatcher } from './rpc-dispatcher.js';
 import { prepareSocket, removeSocket, type ServerSocket, writePointer } from './server-socket.js';
@@ -57,7 +56,7 @@ export class RpcServer {
   readonly #dispatcher: RpcDispatcher<CallContext>;
   readonly #clients = new Map<Connection, Client>();
   #socket: ServerSocket | undefined;
-  #document: Record<string, unknown> | undefined;
+  #document: Promise<Record<string, unknown>> | undefined;
   #closing: Promise<void> | undefined;
   #allGone: (() => void) | undefined;
   #acceptTroubleAt = Number.NEGATIVE_INFINITY;
@@ -183,7 +182,7 @@ export class RpcServer {
 
   #ownHandlers(): Record<OwnMethod, AnyHandler<CallContext>> {
     const own: { [M in OwnMethod]: Handler<M> } = {
-      'rpc.discover': () => (this.#document ??= openRpcDocument(this.#options.version)),
+      'rpc.discover': () => (this.#document ??= discover(this.#options.version)),
       subscribe: (params, context) => this.#subscriptionsOf(context).subscribe(params, context),
       unsubscribe: ({ subscription }, context) => this.#subscriptionsOf(context).unsubscribe(subscription),
     };
@@ -195,4 +194,10 @@ export class RpcServer {
     if (client === undefined) throw new AiwgdError('CONNECTION_LOST', 'The connection has ended.');
     return client.subscriptions;
   }
+}
+
+/** The description of the interface; what makes it is loaded by the first who asks. */
+async function discover(version: string): Promise<Record<string, unknown>> {
+  const { openRpcDocument } = await import('./openrpc.js');
+  return openRpcDocument(version);
 }

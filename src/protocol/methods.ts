@@ -1,6 +1,7 @@
-import { z } from 'zod';
+import * as v from 'valibot';
 import type { AiwgEvent } from './event.js';
 import type { MethodTypes } from './method-types.js';
+import { about, literal, object, oneOf, record, type Schema, wholeNumber } from './schema.js';
 import type { DaemonStatus } from './status.js';
 import { TASK_SOURCES, TASK_STATES, type Task, type TaskCounts, WAIT_REASONS } from './task.js';
 import { isTopic, isTopicGlob } from './topic.js';
@@ -8,103 +9,106 @@ import { isTopic, isTopicGlob } from './topic.js';
 /** One row of the method table. */
 export interface MethodSpec<P, R> {
   summary: string;
-  params: z.ZodType<P>;
+  params: Schema<P>;
   /** Describes the answer for the reference and `rpc.discover`; answers are not checked at run time. */
-  result: z.ZodType<R>;
+  result: Schema<R>;
 }
 
 export type MethodTable = {
   [M in keyof MethodTypes]: MethodSpec<MethodTypes[M]['params'], MethodTypes[M]['result']>;
 };
 
-const none = z.strictObject({});
-const taskId = z.string().min(1).max(64).describe('Id of a task, such as `task-0001`');
-const nullableString = z.string().nullable();
-const jsonObject = z.record(z.string(), z.unknown());
+const none = object({});
+const filled = v.pipe(v.string(), v.minLength(1));
+const filledUpTo = (most: number) => v.pipe(filled, v.maxLength(most));
+const shortText = v.pipe(v.string(), v.maxLength(64));
+const taskId = about(filledUpTo(64), 'Id of a task, such as `task-0001`');
+const nullableString = v.nullable(v.string());
+const jsonObject = record(v.string(), v.unknown());
 
-export const taskSchema: z.ZodType<Task> = z.object({
-  id: z.string(),
-  prompt: z.string(),
+export const taskSchema: Schema<Task> = object({
+  id: v.string(),
+  prompt: v.string(),
   agent: nullableString,
-  priority: z.number(),
-  state: z.enum(TASK_STATES),
-  createdAt: z.string(),
+  priority: v.number(),
+  state: oneOf(TASK_STATES),
+  createdAt: v.string(),
   startedAt: nullableString,
   completedAt: nullableString,
-  pid: z.number().nullable(),
+  pid: v.nullable(v.number()),
   result: nullableString,
   error: nullableString,
   output: nullableString,
-  outputBytes: z.number(),
+  outputBytes: v.number(),
   metadata: jsonObject,
-  attempt: z.number(),
-  maxAttempts: z.number(),
-  timeoutMs: z.number().nullable(),
+  attempt: v.number(),
+  maxAttempts: v.number(),
+  timeoutMs: v.nullable(v.number()),
   runAt: nullableString,
-  waitReason: z.enum(WAIT_REASONS).nullable(),
+  waitReason: v.nullable(oneOf(WAIT_REASONS)),
   key: nullableString,
   cwd: nullableString,
-  exitCode: z.number().nullable(),
+  exitCode: v.nullable(v.number()),
   signal: nullableString,
   sessionId: nullableString,
-  costUsd: z.number().nullable(),
-  usage: jsonObject.nullable(),
-  source: z.enum(TASK_SOURCES),
+  costUsd: v.nullable(v.number()),
+  usage: v.nullable(jsonObject),
+  source: oneOf(TASK_SOURCES),
   ruleId: nullableString,
   causedBy: nullableString,
 });
 
-export const eventSchema: z.ZodType<AiwgEvent> = z.object({
-  id: z.string(),
-  type: z.string(),
-  source: z.string(),
-  timestamp: z.string(),
+export const eventSchema: Schema<AiwgEvent> = object({
+  id: v.string(),
+  type: v.string(),
+  source: v.string(),
+  timestamp: v.string(),
   payload: jsonObject,
-  cause: z.string().exactOptional(),
+  cause: v.exactOptional(v.string()),
 });
 
-const counts: z.ZodType<TaskCounts> = z.object({
-  total: z.number(),
-  queued: z.number(),
-  running: z.number(),
-  completed: z.number(),
-  failed: z.number(),
-  cancelled: z.number(),
-  timeout: z.number(),
+const counts: Schema<TaskCounts> = object({
+  total: v.number(),
+  queued: v.number(),
+  running: v.number(),
+  completed: v.number(),
+  failed: v.number(),
+  cancelled: v.number(),
+  timeout: v.number(),
 });
 
-const deadLetter = z.object({
-  id: z.string(),
+const deadLetter = object({
+  id: v.string(),
   event: eventSchema,
-  subscriber: z.string(),
-  error: z.string(),
-  attempts: z.number(),
-  at: z.string(),
+  subscriber: v.string(),
+  error: v.string(),
+  attempts: v.number(),
+  at: v.string(),
 });
 
-const issue = z.object({ code: z.string(), message: z.string(), since: z.string() });
-const health = z.object({
-  status: z.enum(['healthy', 'degraded']),
-  last_check: z.string(),
-  issues: z.array(issue),
+const issue = object({ code: v.string(), message: v.string(), since: v.string() });
+const health = object({
+  status: oneOf(['healthy', 'degraded']),
+  last_check: v.string(),
+  issues: v.array(issue),
 });
 
-const daemonStatus: z.ZodType<DaemonStatus> = z.object({
-  pid: z.number(),
-  version: z.string(),
-  project: z.string(),
-  started_at: z.string(),
-  uptime_seconds: z.number(),
-  restart_count: z.number(),
+const daemonStatus: Schema<DaemonStatus> = object({
+  pid: v.number(),
+  version: v.string(),
+  project: v.string(),
+  started_at: v.string(),
+  uptime_seconds: v.number(),
+  restart_count: v.number(),
   health,
   task_stats: counts,
-  subsystems: z.object({
-    ipc: z.object({ socket: z.string(), clients: z.number(), subscriptions: z.number() }),
-    supervisor: z.object({
-      running: z.number(),
-      queued: z.number(),
-      maxConcurrency: z.number(),
-      tasks: z.object({ running: z.array(z.string()), queued: z.array(z.string()) }),
+  subsystems: object({
+    ipc: object({ socket: v.string(), clients: v.number(), subscriptions: v.number() }),
+    supervisor: object({
+      running: v.number(),
+      queued: v.number(),
+      maxConcurrency: v.number(),
+      tasks: object({ running: v.array(v.string()), queued: v.array(v.string()) }),
     }),
     automation: jsonObject,
     file_watcher: jsonObject,
@@ -113,17 +117,20 @@ const daemonStatus: z.ZodType<DaemonStatus> = z.object({
   }),
 });
 
-const topic = z.string().refine(isTopic, 'must be segments of letters, digits, _, - or /, joined by . or :');
-const topicGlob = z
-  .string()
-  .refine(isTopicGlob, 'must be a topic in which * and ** may stand, at most three times');
-const wholeNumber = z.int().min(0);
-const limit = z.int().min(1).max(1000);
+const topic = v.pipe(
+  v.string(),
+  v.check(isTopic, 'must be segments of letters, digits, _, - or /, joined by . or :'),
+);
+const topicGlob = v.pipe(
+  v.string(),
+  v.check(isTopicGlob, 'must be a topic in which * and ** may stand, at most three times'),
+);
+const limit = v.exactOptional(wholeNumber(1, 1000));
 const filter = {
-  state: z.enum(TASK_STATES).exactOptional(),
-  agent: z.string().min(1).exactOptional(),
-  limit: limit.exactOptional().describe('Rows at most; 100 where not given'),
-  cursor: z.string().max(64).exactOptional().describe('`nextCursor` of the page before'),
+  state: v.exactOptional(oneOf(TASK_STATES)),
+  agent: v.exactOptional(filled),
+  limit: about(limit, 'Rows at most; 100 where not given'),
+  cursor: about(v.exactOptional(shortText), '`nextCursor` of the page before'),
 };
 
 /** 9,999 days: long enough for anybody, short enough for date arithmetic. */
@@ -136,7 +143,7 @@ export const METHODS: MethodTable = {
   ping: {
     summary: 'Answers at once.',
     params: none,
-    result: z.object({ pong: z.literal(true), pid: z.number(), version: z.string() }),
+    result: object({ pong: literal(true), pid: v.number(), version: v.string() }),
   },
   'rpc.discover': {
     summary: 'Describes this interface as an OpenRPC document.',
@@ -152,120 +159,120 @@ export const METHODS: MethodTable = {
     summary:
       'Reads the configuration again; a bad one is refused with all its errors and the old one stays in force.',
     params: none,
-    result: z.object({ changed: z.array(z.string()) }),
+    result: object({ changed: v.array(v.string()) }),
   },
   'daemon.stop': {
     summary: 'Stops the daemon as SIGTERM does; answers before it goes.',
-    params: z.strictObject({
-      graceMs: wholeNumber
-        .max(86_400_000)
-        .exactOptional()
-        .describe('How long running agents may take to finish'),
+    params: object({
+      graceMs: about(
+        v.exactOptional(wholeNumber(0, 86_400_000)),
+        'How long running agents may take to finish',
+      ),
     }),
-    result: z.object({ stopping: z.literal(true) }),
+    result: object({ stopping: literal(true) }),
   },
   'task.submit': {
     summary: 'Queues a task. When this has answered, the task is on disk.',
-    params: z.strictObject({
-      prompt: z.string(),
-      agent: z.string().min(1).max(128).nullable().exactOptional(),
-      priority: z.int().min(-1_000_000).max(1_000_000).exactOptional(),
-      timeoutMs: z.int().min(1).max(MAX_DELAY_MS).nullable().exactOptional(),
-      key: z.string().min(1).max(512).nullable().exactOptional(),
-      delayMs: wholeNumber.max(MAX_DELAY_MS).exactOptional(),
-      maxAttempts: z.int().min(1).max(100).exactOptional(),
-      retries: wholeNumber.max(99).exactOptional().describe('Attempts that may follow failures'),
-      cwd: z.string().min(1).nullable().exactOptional(),
-      metadata: jsonObject.exactOptional(),
-      source: z.enum(TASK_SOURCES).exactOptional(),
+    params: object({
+      prompt: v.string(),
+      agent: v.exactOptional(v.nullable(filledUpTo(128))),
+      priority: v.exactOptional(wholeNumber(-1_000_000, 1_000_000)),
+      timeoutMs: v.exactOptional(v.nullable(wholeNumber(1, MAX_DELAY_MS))),
+      key: v.exactOptional(v.nullable(filledUpTo(512))),
+      delayMs: v.exactOptional(wholeNumber(0, MAX_DELAY_MS)),
+      maxAttempts: v.exactOptional(wholeNumber(1, 100)),
+      retries: about(v.exactOptional(wholeNumber(0, 99)), 'Attempts that may follow failures'),
+      cwd: v.exactOptional(v.nullable(filled)),
+      metadata: v.exactOptional(jsonObject),
+      source: v.exactOptional(oneOf(TASK_SOURCES)),
     }),
-    result: z.object({ taskId: z.string(), state: z.enum(TASK_STATES), deduped: z.boolean() }),
+    result: object({ taskId: v.string(), state: oneOf(TASK_STATES), deduped: v.boolean() }),
   },
   'task.cancel': {
     summary:
       'Cancels a queued task at once, a running one with its whole process tree. False when it had already ended.',
-    params: z.strictObject({ taskId }),
-    result: z.object({ cancelled: z.boolean() }),
+    params: object({ taskId }),
+    result: object({ cancelled: v.boolean() }),
   },
   'task.retry': {
     summary: 'Queues an ended task anew.',
-    params: z.strictObject({ taskId }),
-    result: z.object({ taskId: z.string(), state: z.enum(TASK_STATES) }),
+    params: object({ taskId }),
+    result: object({ taskId: v.string(), state: oneOf(TASK_STATES) }),
   },
   'task.list': {
     summary:
       'Tasks, newest first, without their output; long prompts and results are cut, `task.get` has them whole.',
-    params: z.strictObject(filter),
-    result: z.array(taskSchema),
+    params: object(filter),
+    result: v.array(taskSchema),
   },
   'task.page': {
     summary: 'As `task.list`, with the cursor of the next page.',
-    params: z.strictObject(filter),
-    result: z.object({ tasks: z.array(taskSchema), nextCursor: nullableString }),
+    params: object(filter),
+    result: object({ tasks: v.array(taskSchema), nextCursor: nullableString }),
   },
-  'task.get': { summary: 'One task, whole.', params: z.strictObject({ taskId }), result: taskSchema },
+  'task.get': { summary: 'One task, whole.', params: object({ taskId }), result: taskSchema },
   'task.stats': { summary: 'Number of tasks by state.', params: none, result: counts },
   'task.output': {
     summary: 'A piece of what an attempt wrote, cut at a whole character.',
-    params: z.strictObject({
+    params: object({
       taskId,
-      attempt: z.int().min(1).exactOptional().describe('The newest where not given'),
-      stream: z.enum(['stdout', 'stderr']).exactOptional(),
-      offset: wholeNumber.exactOptional().describe('In bytes'),
-      limit: z.int().min(1).max(1_048_576).exactOptional().describe('Bytes at most; 65,536 where not given'),
+      attempt: about(v.exactOptional(wholeNumber(1)), 'The newest where not given'),
+      stream: v.exactOptional(oneOf(['stdout', 'stderr'])),
+      offset: about(v.exactOptional(wholeNumber(0)), 'In bytes'),
+      limit: about(v.exactOptional(wholeNumber(1, 1_048_576)), 'Bytes at most; 65,536 where not given'),
     }),
-    result: z.object({
-      data: z.string(),
-      nextOffset: z.number(),
-      eof: z.boolean().describe('The attempt has ended and all of it was read'),
+    result: object({
+      data: v.string(),
+      nextOffset: v.number(),
+      eof: about(v.boolean(), 'The attempt has ended and all of it was read'),
     }),
   },
   'event.emit': {
     summary: 'Publishes an event.',
-    params: z.strictObject({
+    params: object({
       topic,
-      payload: jsonObject.exactOptional(),
-      cause: z.string().min(1).max(128).exactOptional(),
+      payload: v.exactOptional(jsonObject),
+      cause: v.exactOptional(filledUpTo(128)),
     }),
-    result: z.object({ eventId: z.string() }),
+    result: object({ eventId: v.string() }),
   },
   'event.history': {
     summary: 'The newest events that match, oldest first.',
-    params: z.strictObject({
-      topic: topicGlob.exactOptional(),
-      limit: limit.exactOptional(),
-      before: z.string().max(64).exactOptional().describe('Id of an event: only what came before it'),
+    params: object({
+      topic: v.exactOptional(topicGlob),
+      limit,
+      before: about(v.exactOptional(shortText), 'Id of an event: only what came before it'),
     }),
-    result: z.array(eventSchema),
+    result: v.array(eventSchema),
   },
   'event.dead.list': {
     summary: 'Events that a subscriber could not handle.',
     params: none,
-    result: z.array(deadLetter),
+    result: v.array(deadLetter),
   },
   'event.dead.retry': {
     summary: 'Delivers a dead letter once more to its subscriber.',
-    params: z.strictObject({ id: z.string().min(1).max(64) }),
-    result: z.object({ delivered: z.boolean() }),
+    params: object({ id: filledUpTo(64) }),
+    result: object({ delivered: v.boolean() }),
   },
   'event.dead.drop': {
     summary: 'Forgets a dead letter.',
-    params: z.strictObject({ id: z.string().min(1).max(64) }),
-    result: z.object({ dropped: z.boolean() }),
+    params: object({ id: filledUpTo(64) }),
+    result: object({ dropped: v.boolean() }),
   },
   subscribe: {
     summary:
       'Events that match any of the globs follow as notifications `event`; with `taskId`, its output as `output`.',
-    params: z.strictObject({
-      topics: z.array(topicGlob).min(1).max(64),
-      taskId: taskId.exactOptional(),
-      fromOffset: wholeNumber.exactOptional().describe('Where the stream of stdout begins, in bytes'),
+    params: object({
+      topics: v.pipe(v.array(topicGlob), v.minLength(1), v.maxLength(64)),
+      taskId: v.exactOptional(taskId),
+      fromOffset: about(v.exactOptional(wholeNumber(0)), 'Where the stream of stdout begins, in bytes'),
     }),
-    result: z.object({ subscription: z.string() }),
+    result: object({ subscription: v.string() }),
   },
   unsubscribe: {
     summary: 'Ends a subscription.',
-    params: z.strictObject({ subscription: z.string().min(1).max(64) }),
-    result: z.object({ unsubscribed: z.boolean() }),
+    params: object({ subscription: filledUpTo(64) }),
+    result: object({ unsubscribed: v.boolean() }),
   },
 };

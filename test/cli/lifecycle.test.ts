@@ -169,7 +169,7 @@ describe('status', () => {
     expect(dead.stderr).toContain('stop --force');
   });
 
-  it('loads neither zod nor pino nor sqlite, nor any other command', async () => {
+  it('loads neither valibot nor pino nor sqlite, nor any other command', async () => {
     await start();
     const coverage = mkdtempSync(join(tmpdir(), 'aiwgd-coverage-'));
     try {

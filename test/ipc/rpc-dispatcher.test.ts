@@ -1,12 +1,13 @@
+import * as v from 'valibot';
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
 import { MAX_BATCH_LENGTH, RpcDispatcher } from '#aiwgd/ipc/rpc-dispatcher.js';
 import { AiwgdError } from '#aiwgd/protocol/errors.js';
 import { METHODS } from '#aiwgd/protocol/methods.js';
+import { object, record } from '#aiwgd/protocol/schema.js';
 import { type Message, recordingLog } from './fixtures.js';
 
-const numbers = z.strictObject({ minuend: z.number(), subtrahend: z.number() });
-const none = z.strictObject({});
+const numbers = object({ minuend: v.number(), subtrahend: v.number() });
+const none = object({});
 
 function deep(levels: number): unknown {
   let value: unknown = 1;
@@ -21,18 +22,18 @@ const dispatcher = new RpcDispatcher<{ name: string }>({
   methods: {
     subtract: { params: numbers },
     get_data: { params: none },
-    update: { params: z.unknown() },
+    update: { params: v.unknown() },
     later: { params: none },
-    fail: { params: z.unknown() },
-    crash: { params: z.unknown() },
-    result: { params: z.strictObject({ kind: z.string() }) },
+    fail: { params: v.unknown() },
+    crash: { params: v.unknown() },
+    result: { params: object({ kind: v.string() }) },
     without: { params: none },
-    echo: { params: z.record(z.string(), z.unknown()) },
+    echo: { params: record(v.string(), v.unknown()) },
     'task.submit': { params: METHODS['task.submit'].params },
     subscribe: { params: METHODS.subscribe.params },
   },
   handlers: {
-    subtract: ({ minuend, subtrahend }: z.infer<typeof numbers>) => minuend - subtrahend,
+    subtract: ({ minuend, subtrahend }: v.InferOutput<typeof numbers>) => minuend - subtrahend,
     get_data: () => ['hello', 5],
     update: (params: unknown) => void seen.push(params),
     later: async (_params: unknown, { name }: { name: string }) => name,

@@ -17,7 +17,14 @@ const PAGES = [
     make: async () =>
       `${JSON.stringify((await dist('protocol/config/json-schema.js')).configJsonSchema(), null, 2)}\n`,
   },
-  { file: 'docs/reference/rpc.md', make: async () => rpcPage((await dist('protocol/methods.js')).METHODS) },
+  {
+    file: 'docs/reference/rpc.md',
+    make: async () =>
+      rpcPage(
+        (await dist('protocol/methods.js')).METHODS,
+        (await dist('protocol/json-schema.js')).jsonSchemaOf,
+      ),
+  },
   {
     file: 'docs/reference/openrpc.json',
     make: async () => {

@@ -1,115 +1,125 @@
-import { z } from 'zod';
+import * as v from 'valibot';
 import type { MethodTypes } from '../method-types.js';
+import {
+  about,
+  literal,
+  nullableSetting,
+  object,
+  oneOf,
+  record,
+  setting,
+  variant,
+  wholeNumber,
+} from '../schema.js';
 import { agentName, argv, filled, fixedEnv, minutes, text, topicGlob } from './keys.js';
 
 const common = {
-  env: fixedEnv
-    .default({})
-    .describe('Variables with fixed values for the agent. Never secrets: name those in `env_allow`.'),
-  env_allow: z
-    .array(
-      z
-        .string()
-        .regex(
+  env: setting(
+    fixedEnv,
+    {},
+    'Variables with fixed values for the agent. Never secrets: name those in `env_allow`.',
+  ),
+  env_allow: setting(
+    v.array(
+      v.pipe(
+        v.string(),
+        v.regex(
           /^[A-Za-z_][A-Za-z0-9_]*\*?$/,
           'must be the name of an environment variable; it may end with *',
         ),
-    )
-    .default([])
-    .describe("Further variables of the daemon's environment that the agent sees."),
-  isolation: z
-    .enum(['none', 'worktree'])
-    .default('none')
-    .describe('`worktree`: every task gets a git worktree of its own, on branch `aiwg/<task id>`.'),
-  approvals: z
-    .enum(['off', 'gate'])
-    .default('off')
-    .describe("`gate`: the agent's questions for permission become gates that a person answers."),
-  max_parallel: z
-    .int()
-    .min(1)
-    .max(1_000)
-    .nullable()
-    .default(null)
-    .describe('Tasks of this agent at the same time; null: no bound of its own.'),
-  stall_minutes: minutes
-    .nullable()
-    .default(null)
-    .describe('End an attempt that has written nothing for this long; null: never.'),
-  keep_background: z.boolean().default(false).describe('Leave processes alone that an attempt left running.'),
+      ),
+    ),
+    [],
+    "Further variables of the daemon's environment that the agent sees.",
+  ),
+  isolation: setting(
+    oneOf(['none', 'worktree']),
+    'none',
+    '`worktree`: every task gets a git worktree of its own, on branch `aiwg/<task id>`.',
+  ),
+  approvals: setting(
+    oneOf(['off', 'gate']),
+    'off',
+    "`gate`: the agent's questions for permission become gates that a person answers.",
+  ),
+  max_parallel: nullableSetting(
+    wholeNumber(1, 1_000),
+    'Tasks of this agent at the same time; null: no bound of its own.',
+  ),
+  stall_minutes: nullableSetting(
+    minutes,
+    'End an attempt that has written nothing for this long; null: never.',
+  ),
+  keep_background: setting(v.boolean(), false, 'Leave processes alone that an attempt left running.'),
 };
 
-function programAgent(provider: string) {
+const PROVIDER = 'The program behind the agent.';
+
+function programAgent<const P extends string>(provider: P) {
   return {
-    program: filled
-      .default(provider)
-      .describe('The program: a name to look up on PATH, or with a slash a path relative to the project.'),
-    args: z.array(text).default([]).describe("Arguments before the daemon's own."),
-    model: filled.nullable().default(null).describe("Model to use; null: the program's own choice."),
+    program: setting(
+      filled,
+      provider,
+      'The program: a name to look up on PATH, or with a slash a path relative to the project.',
+    ),
+    args: setting(v.array(text), [], "Arguments before the daemon's own."),
+    model: nullableSetting(filled, "Model to use; null: the program's own choice."),
     ...common,
   };
 }
 
-const PROVIDER = 'The program behind the agent.';
-
-const claude = z
-  .strictObject({
-    provider: z.literal('claude').optional().meta({ description: PROVIDER, default: 'claude' }),
-    ...programAgent('claude'),
-  })
-  .transform((agent) => ({ ...agent, provider: 'claude' as const }));
-const codex = z.strictObject({ provider: z.literal('codex').describe(PROVIDER), ...programAgent('codex') });
-const gemini = z.strictObject({
-  provider: z.literal('gemini').describe(PROVIDER),
-  ...programAgent('gemini'),
+const claude = object({
+  provider: setting(literal('claude'), 'claude', PROVIDER),
+  ...programAgent('claude'),
 });
-const opencode = z.strictObject({
-  provider: z.literal('opencode').describe(PROVIDER),
-  ...programAgent('opencode'),
-});
-const command = z.strictObject({
-  provider: z.literal('command').describe(PROVIDER),
+const codex = object({ provider: about(literal('codex'), PROVIDER), ...programAgent('codex') });
+const gemini = object({ provider: about(literal('gemini'), PROVIDER), ...programAgent('gemini') });
+const opencode = object({ provider: about(literal('opencode'), PROVIDER), ...programAgent('opencode') });
+const command = object({
+  provider: about(literal('command'), PROVIDER),
   command: argv,
-  prompt: z
-    .enum(['stdin', 'argument'])
-    .default('stdin')
-    .describe('How the program gets the prompt; `argument` appends it after `--`.'),
-  output: z
-    .enum(['text', 'jsonl'])
-    .default('text')
-    .describe('`text`: stdout is the result; `jsonl`: one JSON object a line.'),
+  prompt: setting(
+    oneOf(['stdin', 'argument']),
+    'stdin',
+    'How the program gets the prompt; `argument` appends it after `--`.',
+  ),
+  output: setting(
+    oneOf(['text', 'jsonl']),
+    'text',
+    '`text`: stdout is the result; `jsonl`: one JSON object a line.',
+  ),
   ...common,
 });
 
-export const agentSchema = z.discriminatedUnion('provider', [claude, codex, gemini, opencode, command]);
+export const agentSchema = variant('provider', [claude, codex, gemini, opencode, command]);
 
 /** Section `agents`: who carries out tasks, by name. */
-export const agentsSchema = z
-  .record(agentName, agentSchema)
-  .default({})
-  .describe('Who carries out tasks, by name. `claude` is there without being named.');
+export const agentsSchema = setting(
+  record(agentName, agentSchema),
+  {},
+  'Who carries out tasks, by name. `claude` is there without being named.',
+);
 
-const platform = z
-  .strictObject({
-    enabled: z.boolean().default(true).describe('Whether the platform is connected when its token is set.'),
-    topics: z
-      .array(topicGlob)
-      .max(64)
-      .nullable()
-      .default(null)
-      .describe('Topics that are reported; null: warnings and worse, ends of tasks, gates.'),
-  })
-  .prefault({});
+const platform = object({
+  enabled: setting(v.boolean(), true, 'Whether the platform is connected when its token is set.'),
+  topics: nullableSetting(
+    v.pipe(v.array(topicGlob), v.maxLength(64)),
+    'Topics that are reported; null: warnings and worse, ends of tasks, gates.',
+  ),
+});
+
+const messaging = object({
+  slack: setting(platform, {}, 'Slack.'),
+  discord: setting(platform, {}, 'Discord.'),
+  telegram: setting(platform, {}, 'Telegram.'),
+});
 
 /** Section `messaging`: chat platforms. Tokens come from the environment. */
-export const messagingSchema = z
-  .strictObject({
-    slack: platform.describe('Slack.'),
-    discord: platform.describe('Discord.'),
-    telegram: platform.describe('Telegram.'),
-  })
-  .prefault({})
-  .describe('Chat platforms. Their tokens come from the environment.');
+export const messagingSchema = setting(
+  messaging,
+  {},
+  'Chat platforms. Their tokens come from the environment.',
+);
 
 /**
  * Every RPC method, and whether an MCP client may call it where the file does not say: reads, submit and cancel.
@@ -139,13 +149,13 @@ const MCP_METHODS: Record<keyof MethodTypes, boolean> = {
 };
 const METHOD_NAMES = Object.keys(MCP_METHODS) as (keyof MethodTypes)[];
 
+const mcp = object({
+  allow: setting(
+    v.array(oneOf(METHOD_NAMES)),
+    METHOD_NAMES.filter((name) => MCP_METHODS[name]),
+    'RPC methods that an MCP client may call.',
+  ),
+});
+
 /** Section `mcp`: what agents may call over the Model Context Protocol. */
-export const mcpSchema = z
-  .strictObject({
-    allow: z
-      .array(z.enum(METHOD_NAMES))
-      .default(METHOD_NAMES.filter((name) => MCP_METHODS[name]))
-      .describe('RPC methods that an MCP client may call.'),
-  })
-  .prefault({})
-  .describe('The Model Context Protocol server.');
+export const mcpSchema = setting(mcp, {}, 'The Model Context Protocol server.');

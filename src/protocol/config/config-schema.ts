@@ -1,4 +1,5 @@
-import { z } from 'zod';
+import * as v from 'valibot';
+import { about, object, setting } from '../schema.js';
 import { actionsSchema } from './action-schema.js';
 import { agentSchema, agentsSchema, mcpSchema, messagingSchema } from './agent-sections.js';
 import { budgetSchema, daemonSchema, gatesSchema, retentionSchema } from './daemon-sections.js';
@@ -11,32 +12,33 @@ import { watchSchema, webhookSchema } from './source-sections.js';
  * The one schema of `daemon.json`. It takes every shape in use and yields the normal form, all defaults filled in.
  * It judges each place for itself; what one place says about another is judged in `relations.ts`.
  */
-export const configSchema = z
-  .strictObject({
-    $schema: z.string().optional().describe('Where editors find the JSON Schema of this file.'),
+export const configSchema = v.pipe(
+  object({
+    $schema: v.optional(about(v.string(), 'Where editors find the JSON Schema of this file.')),
     daemon: daemonSchema,
     watch: watchSchema,
     schedule: scheduleSchema,
     actions: actionsSchema,
     rules: rulesSchema,
     webhook: webhookSchema,
-    default_agent: agentName.default('claude').describe('The agent of tasks that name none.'),
+    default_agent: setting(agentName, 'claude', 'The agent of tasks that name none.'),
     agents: agentsSchema,
     budget: budgetSchema,
     gates: gatesSchema,
     retention: retentionSchema,
     messaging: messagingSchema,
     mcp: mcpSchema,
-  })
-  .transform((file) => {
+  }),
+  v.transform((file) => {
     const { $schema: _schema, ...config } = file;
     const builtIn = config.default_agent === 'claude' && !Object.hasOwn(config.agents, 'claude');
     if (!builtIn) return config;
-    return { ...config, agents: { claude: agentSchema.parse({ provider: 'claude' }), ...config.agents } };
-  });
+    return { ...config, agents: { claude: v.parse(agentSchema, { provider: 'claude' }), ...config.agents } };
+  }),
+);
 
 /** The configuration in normal form: one shape for each thing, every default filled in, keys named as in the file. */
-export type Config = z.output<typeof configSchema>;
+export type Config = v.InferOutput<typeof configSchema>;
 export type DaemonConfig = Config['daemon'];
 export type WatchConfig = Config['watch'];
 export type WatchedPath = WatchConfig['paths'][number];

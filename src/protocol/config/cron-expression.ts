@@ -1,4 +1,5 @@
-import { Cron } from 'croner';
+import { createRequire } from 'node:module';
+import type * as Croner from 'croner';
 import { failureOf } from './failure-of.js';
 
 const FIELDS = [
@@ -25,6 +26,14 @@ export const CRON_NICKNAMES = [
   '@hourly',
 ] as const;
 
+let loaded: typeof Croner | undefined;
+
+/** Plain expressions are judged without it, so most daemons start without the 4 ms that loading takes. */
+function croner(): typeof Croner {
+  loaded ??= createRequire(import.meta.url)('croner') as typeof Croner;
+  return loaded;
+}
+
 /** Longer than any sensible list of all sixty minutes. */
 const MAX_LENGTH = 512;
 
@@ -49,7 +58,7 @@ export function cronProblem(expression: string): string | undefined {
     const problem = fieldProblem(fields[index] ?? '', field);
     if (problem !== undefined) return problem;
   }
-  return cronerProblem(text);
+  return fields.every(isPlain) ? undefined : cronerProblem(text);
 }
 
 /** Whether a well-formed expression names a date that no year has, such as the 31st of February. */
@@ -57,7 +66,10 @@ export function cronNeverFires(expression: string): boolean {
   const fields = expression.trim().split(/\s+/);
   // With a day of the week it fires on that day whatever the date, and most expressions name no single day.
   if (fields.length !== FIELDS.length || fields[2] === '*' || fields[4] !== '*') return false;
-  return new Cron(expression.trim(), { mode: '5-part', paused: true, timezone: 'UTC' }).nextRun() === null;
+  return (
+    new (croner().Cron)(expression.trim(), { mode: '5-part', paused: true, timezone: 'UTC' }).nextRun() ===
+    null
+  );
 }
 
 function fieldProblem(text: string, field: (typeof FIELDS)[number]): string | undefined {
@@ -87,7 +99,12 @@ function valueProblem(value: string, field: (typeof FIELDS)[number]): string | u
   return undefined;
 }
 
+/** Whether a field whose values lie within their bounds cannot be wrong: `*`, a number, or a list of numbers, or a step that every field takes. */
+function isPlain(text: string): boolean {
+  return /^(?:\*(?:\/[1-7])?|\d{1,2}(?:,\d{1,2})*)$/.test(text);
+}
+
 function cronerProblem(text: string): string | undefined {
-  const reason = failureOf(() => new Cron(text, { mode: '5-part', paused: true }));
+  const reason = failureOf(() => new (croner().Cron)(text, { mode: '5-part', paused: true }));
   return reason?.replace(/^Cron\w+: /, '').replace(/^Syntax error, /, '');
 }

@@ -1,4 +1,4 @@
-import { parse } from 'jsonc-parser';
+import { parse } from './jsonc.js';
 
 const WITH_COMMENTS = `{
   // All keys: docs/reference/configuration.md. \`aiwgd config validate\` checks this file, \`aiwgd reload\` applies it.

@@ -1,4 +1,4 @@
-import { createScanner, type Node, type ParseError, parseTree } from 'jsonc-parser';
+import { createScanner, type Node, type ParseError, parseTree } from './jsonc.js';
 import type { ConfigPath } from './problems.js';
 import { secretIn } from './secrets.js';
 

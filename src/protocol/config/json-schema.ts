@@ -1,15 +1,15 @@
-import { z } from 'zod';
+import { jsonSchemaOf } from '../json-schema.js';
+import { jobActionSchema, ruleActionSchema } from './action-schema.js';
 import { configSchema } from './config-schema.js';
+import { conditionSchema, triggerSchema } from './rule-schema.js';
 
 /** The JSON Schema of `daemon.json`, for editors: what may stand in the file, in all shapes. */
 export function configJsonSchema(): Record<string, unknown> {
-  const { $schema, ...schema } = z.toJSONSchema(configSchema, {
-    io: 'input',
-    // Left out by zod where a transformation follows, although the default is that of the file.
-    override: ({ zodSchema, jsonSchema }) => {
-      const { def } = zodSchema._zod;
-      if (def.type === 'default') jsonSchema.default ??= def.defaultValue;
-    },
+  const { $schema, ...schema } = jsonSchemaOf(configSchema, 'input', {
+    JobAction: jobActionSchema,
+    Trigger: triggerSchema,
+    Condition: conditionSchema,
+    RuleAction: ruleActionSchema,
   });
   return {
     $schema,

@@ -1,9 +1,10 @@
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { AiwgdError } from '../errors.js';
+import { check } from '../issue-text.js';
 import { comingFindings } from './coming.js';
 import { type Config, configSchema } from './config-schema.js';
 import { type ConfigDocument, type Finding, lineFinder, nodeAt, readDocument } from './document.js';
-import { explainIssues, rememberKnownKeys, valueAt } from './explain-issues.js';
+import { explainIssues, valueAt } from './explain-issues.js';
 import {
   type ConfigPath,
   type ConfigProblem,
@@ -31,16 +32,15 @@ export function parseConfig(text: string, file: string): ParsedConfig {
     const finding = { path: [], message: 'must be an object', remedy: 'the least that is right is {}' };
     return { ok: false, file, problems: toProblems(document, [finding, ...document.findings]) };
   }
-  // A configuration is read once: compiling the schema to code would take longer than it saves.
-  const parsed = configSchema.safeParse(document.value, { error: rememberKnownKeys, jitless: true });
+  const parsed = check(configSchema, document.value);
   const relations = checkRelations(document.value);
-  const issues = parsed.success ? [] : explainIssues(parsed.error.issues, document.value);
+  const issues = parsed.success ? [] : explainIssues(parsed.issues);
   const findings = [...document.findings, ...issues, ...relations.errors];
   if (!parsed.success || findings.length > 0)
     return { ok: false, file, problems: toProblems(document, findings) };
   return {
     ok: true,
-    config: parsed.data,
+    config: parsed.output,
     warnings: toProblems(document, [...relations.warnings, ...comingFindings(document.value)]),
   };
 }

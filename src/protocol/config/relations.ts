@@ -1,7 +1,7 @@
+import { nearest } from '../nearest.js';
 import { BUILT_IN_ACTIONS, isBuiltInAction } from './action-schema.js';
 import { cronNeverFires, cronProblem } from './cron-expression.js';
 import type { Finding } from './document.js';
-import { nearest } from './explain-issues.js';
 import type { ConfigPath } from './problems.js';
 import { looksRandom, namesSecret } from './secrets.js';
 

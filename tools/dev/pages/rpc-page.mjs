@@ -1,8 +1,7 @@
-import { z } from 'zod';
 import { keyRows, keyTable } from './schema-text.mjs';
 
 /** `docs/reference/rpc.md`: the method table. */
-export function rpcPage(methods) {
+export function rpcPage(methods, jsonSchemaOf) {
   const rows = Object.entries(methods).map(
     ([name, { summary }]) => `| [\`${name}\`](#${anchor(name)}) | ${summary} |`,
   );
@@ -11,21 +10,21 @@ export function rpcPage(methods) {
     '<!-- Made by `npm run docs`; edit src/protocol/methods.ts instead. -->',
     'JSON-RPC 2.0 over the Unix socket `.aiwg/daemon/daemon.sock`, one message per line. Errors are listed in [errors.md](errors.md).',
     ['| method | does |', '|---|---|', ...rows].join('\n'),
-    ...Object.entries(methods).flatMap(([name, method]) => methodParts(name, method)),
+    ...Object.entries(methods).flatMap(([name, method]) => methodParts(name, method, jsonSchemaOf)),
   ].join('\n\n')}\n`;
 }
 
 const anchor = (name) => name.replaceAll('.', '');
 const noLink = (name) => name;
 
-function methodParts(name, { summary, params, result }) {
-  const input = z.toJSONSchema(params, { io: 'input', unrepresentable: 'any' });
+function methodParts(name, { summary, params, result }, jsonSchemaOf) {
+  const input = jsonSchemaOf(params, 'input');
   const rows = keyRows(input, '');
   return [
     `## ${name}`,
     summary,
     rows.length === 0 ? 'No parameters.' : keyTable(rows, noLink),
-    `Result:\n\n\`\`\`ts\n${shape(z.toJSONSchema(result, { unrepresentable: 'any' }), '')}\n\`\`\``,
+    `Result:\n\n\`\`\`ts\n${shape(jsonSchemaOf(result, 'output'), '')}\n\`\`\``,
   ];
 }
 
