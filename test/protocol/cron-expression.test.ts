@@ -1,3 +1,5 @@
+import { Cron } from 'croner';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CRON_NICKNAMES, cronNeverFires, cronProblem } from '#aiwgd/protocol/config/cron-expression.js';
 
@@ -48,5 +50,20 @@ describe('cron expressions', () => {
     expect(cronNeverFires('0 0 31 4,6,9,11 *')).toBe(true);
     expect(cronNeverFires('0 0 29 2 *')).toBe(false);
     expect(cronNeverFires('@daily')).toBe(false);
+  });
+
+  it('takes nothing that the parser would refuse', () => {
+    const part = fc.oneof(
+      fc.constantFrom('*', '0', '1', '7', '00', '07', '12', '23', '31', '59', '1,2', '5,3,5'),
+      fc.nat({ max: 62 }).map((step) => `*/${step}`),
+      fc.stringMatching(/^[0-9*,/-]{1,5}$/),
+    );
+    fc.assert(
+      fc.property(fc.tuple(part, part, part, part, part), (fields) => {
+        const expression = fields.join(' ');
+        if (cronProblem(expression) === undefined) new Cron(expression, { mode: '5-part', paused: true });
+      }),
+      { numRuns: 2_000 },
+    );
   });
 });
