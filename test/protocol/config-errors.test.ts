@@ -307,7 +307,9 @@ describe('warnings', () => {
       'rules[0] has no effect in this version',
       'rules[0].trigger never fires: no files are watched',
     ]);
-    expect(warningsOf({ ...ruleWith({ trigger: watching }), watch: { paths: ['.'] } })).toEqual([]);
+    expect(warningsOf({ ...ruleWith({ trigger: watching }), watch: { paths: ['.'] } })).toEqual([
+      'rules[0] has no effect in this version',
+    ]);
   });
 
   it('takes an unknown agent for a sub-agent of claude, but wonders at a near name', () => {
