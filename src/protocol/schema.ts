@@ -41,7 +41,7 @@ function running<S extends AnySchema>(
 
 function refuse(schema: AnySchema, dataset: Dataset, config: Config, extra: Partial<Issue> = {}): Dataset {
   const { type = schema.type, requirement, ...other } = extra;
-  // The reason itself is left to whoever reads the issue; it may have a `message` of its own in `config`.
+  // valibot's own way to add an issue: the words come from the `message` of `config`.
   v._addIssue({ ...schema, type, requirement }, 'type', dataset, config, other as object);
   return dataset;
 }
