@@ -188,6 +188,7 @@ export class Daemon {
     await state.start();
     log.info({ socket: server.address }, 'daemon ready');
     this.#publish('daemon.started', { pid: process.pid, version: VERSION });
+    if (this.#health.snapshot().status !== 'healthy') this.#healthChanged();
   }
 
   #openLog(): DaemonLog {
@@ -345,9 +346,11 @@ export class Daemon {
   }
 
   #healthChanged(): void {
+    // During the start there is nobody to tell yet; `#start` tells what is wrong by then.
+    if (this.#parts === undefined) return;
     const health = this.#health.snapshot();
     this.#publish(health.status === 'healthy' ? 'health.recovered' : 'health.degraded', { ...health });
-    void this.#parts?.state.write();
+    void this.#parts.state.write();
   }
 
   #uptimeSeconds(): number {
