@@ -25,6 +25,8 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
     return 0;
   } catch (error) {
     const known = error instanceof AiwgdError ? error : undefined;
+    // Who hears of the failure may look at once: by then nothing is left behind.
+    await releases.releaseAll(undefined);
     options.report({
       error: {
         code: known?.code ?? 'START_FAILED',
