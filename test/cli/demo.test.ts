@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { startTimeOf } from '#aiwgd/platform/process-identity.js';
 import { MAIN, makeFolder, runCli } from './run-cli.js';
 
 let root: string;

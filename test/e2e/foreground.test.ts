@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -12,14 +12,14 @@ const config = {
   agents: { sh: script('cat') },
 };
 
-function inForeground(project: Project): ChildProcess & { stdout: Readable } {
+function inForeground(project: Project): ChildProcessByStdio<null, Readable, null> {
   const child = spawn(process.execPath, [CLI, 'start', '--foreground'], {
     cwd: project.root,
     env: project.env,
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));
-  return child as ChildProcess & { stdout: Readable };
+  return child;
 }
 
 describe('a daemon in the foreground', () => {
