@@ -39,6 +39,8 @@ function alreadyRunning(pid: number): AiwgdError {
 }
 
 function create(path: string): ProjectLock | undefined {
+  // Before the file is there: whoever finds it empty has to wait for what we write.
+  const holder = identityOf();
   let file: number;
   try {
     file = openSync(path, 'wx', 0o600);
@@ -46,7 +48,6 @@ function create(path: string): ProjectLock | undefined {
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
     throw new AiwgdError('START_FAILED', `Cannot create the lock ${path}: ${messageOf(cause)}`, { cause });
   }
-  const holder = identityOf();
   try {
     if (holder === undefined) throw new Error('this process cannot read its own start time');
     writeAll(file, Buffer.from(`${JSON.stringify(holder)}\n`));

@@ -38,22 +38,24 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
 }
 
 async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<void> {
-  const { paths, removeEmpty } = prepareDirectories(resolveProject(options.project));
-  releases.push('folders', () => {
-    if (daemon === undefined) removeEmpty();
-  });
+  // First of all: from the lock on, a signal must not end us with what we hold left behind.
   let daemon: Daemon | undefined;
-  const lock = acquireLock(paths);
-  releases.push('lock', () => lock.release());
-  writeFileAtomic(paths.pid, `${process.pid}\n`, { mode: 0o644 });
-  releases.push('pid file', () => rmSync(paths.pid, { force: true }));
-
   const stop = new StopRequest();
   const releaseSignals = installSignals({
     stop: (signal, again) => stop.ask({ reason: signal, ...(again ? { graceMs: 0 } : {}) }),
     reload: () => void daemon?.reload().catch(() => undefined),
   });
   releases.push('signals', releaseSignals);
+
+  const { paths, removeEmpty } = prepareDirectories(resolveProject(options.project));
+  releases.push('folders', () => {
+    if (daemon === undefined) removeEmpty();
+  });
+  const lock = acquireLock(paths);
+  releases.push('lock', () => lock.release());
+  writeFileAtomic(paths.pid, `${process.pid}\n`, { mode: 0o644 });
+  releases.push('pid file', () => rmSync(paths.pid, { force: true }));
+
   if (process.pid === 1) releases.push('orphan reaper', reapOrphans(systemClock));
 
   const configFile = options.configFile ?? paths.config;
