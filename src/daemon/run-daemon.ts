@@ -1,4 +1,6 @@
 import { rmSync } from 'node:fs';
+import { findRunningDaemon } from '../ipc/running-daemon.js';
+import { alreadyRunning, isServed } from '../ipc/server-socket.js';
 import { writeFileAtomic } from '../platform/atomic-file.js';
 import { systemClock } from '../platform/clock.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
@@ -51,6 +53,9 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   releases.push('folders', () => {
     if (daemon === undefined) removeEmpty();
   });
+  // The lock of a daemon in another container looks stale from here, its pid being none of ours; its socket answers.
+  if ((await isServed(paths.socket)) && findRunningDaemon(paths) === undefined)
+    throw alreadyRunning(paths.socket);
   const lock = acquireLock(paths);
   releases.push('lock', () => lock.release());
   writeFileAtomic(paths.pid, `${process.pid}\n`, { mode: 0o644 });
