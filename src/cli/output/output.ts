@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { writeSync } from 'node:fs';
 import { type Paint, painter, wantsColor } from './color.js';
 
 /** Where a command's results and problems go. */
@@ -36,7 +37,10 @@ function guardAgainstClosedPipes(foreground: boolean): void {
   guarded = true;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (!foreground) process.exit(error.code === 'EPIPE' ? 0 : 1);
+      if (foreground) return;
+      if (error.code === 'EPIPE') process.exit(0);
+      if (stream === process.stdout) writeSync(2, `aiwgd: cannot write the result: ${error.message}\n`);
+      process.exit(1);
     });
   }
 }
