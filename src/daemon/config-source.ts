@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { writeFileAtomic } from '../platform/atomic-file.js';
 import type { Config } from '../protocol/config/config-schema.js';
 import { defaultConfigText } from '../protocol/config/default-config.js';
@@ -16,7 +16,8 @@ export interface LoadedConfig {
  * Throws INVALID_CONFIG with all errors at once, each with its place and remedy.
  */
 export function loadConfig(file: string, { writeDefault }: { writeDefault: boolean }): LoadedConfig {
-  if (writeDefault && !existsSync(file)) {
+  // A link that leads nowhere is somebody's file that is away just now: it is not replaced.
+  if (writeDefault && lstatSync(file, { throwIfNoEntry: false }) === undefined) {
     try {
       writeFileAtomic(file, defaultConfigText(), { mode: 0o644 });
     } catch (cause) {

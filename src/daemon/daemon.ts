@@ -26,6 +26,7 @@ import { nextRestartCount, StateFile } from './state-file.js';
 import { daemonStatus, type StatusSources, stateSnapshot } from './status.js';
 import type { StopRequest } from './stop-request.js';
 import { taskHandlers } from './task-handlers.js';
+import { terminalEcho } from './terminal-echo.js';
 
 export interface DaemonOptions {
   paths: ProjectPaths;
@@ -199,7 +200,7 @@ export class Daemon {
       maxBytes: megabytes * BYTES_PER_MB,
       maxFiles,
       onFault: (error) => this.#fault('log', error),
-      ...(this.#options.foreground ? { echo: showOnTerminal() } : {}),
+      ...(this.#options.foreground ? { echo: terminalEcho(process.stdout) } : {}),
     });
   }
 
@@ -356,10 +357,4 @@ export class Daemon {
   #uptimeSeconds(): number {
     return Math.round((this.#options.clock.monotonic() - this.#startedMonotonic) / 1000);
   }
-}
-
-/** In the foreground the terminal shows the log too; when it has gone, the file still has all of it. */
-function showOnTerminal(): (line: string) => void {
-  process.stdout.on('error', () => undefined);
-  return (line) => void process.stdout.write(line);
 }

@@ -39,6 +39,7 @@ function alreadyRunning(pid: number): AiwgdError {
 }
 
 function create(path: string): ProjectLock | undefined {
+  // Before the file is there: whoever finds it empty has to wait for what we write.
   const holder = identityOf();
   let file: number;
   try {

@@ -88,6 +88,10 @@ export class LogFile {
   }
 
   #append(line: Buffer): void {
+    const { nlink, size } = fstatSync(this.#file);
+    this.#size = size;
+    // Somebody deleted it: what goes on into it nobody can read.
+    if (nlink === 0) this.#open();
     if (this.#size > 0 && this.#size + line.length > this.#options.maxBytes) this.#rotate();
     try {
       writeAll(this.#file, line);
@@ -100,16 +104,26 @@ export class LogFile {
   }
 
   #rotate(): void {
+    const { path } = this.#options;
+    // Moved away by somebody else, or by an earlier try that came no further: nothing is left to shift.
+    if (existsSync(path)) this.#shift();
+    this.#open();
+  }
+
+  #shift(): void {
     const { path, maxFiles } = this.#options;
     for (let n = maxFiles - 1; n >= 1; n -= 1) {
       if (existsSync(`${path}.${n}`)) renameSync(`${path}.${n}`, `${path}.${n + 1}`);
     }
     if (maxFiles > 0) renameSync(path, `${path}.1`);
     else rmSync(path);
-    const next = openSync(path, 'a', 0o600);
+  }
+
+  #open(): void {
+    const next = openSync(this.#options.path, 'a', 0o600);
     closeSync(this.#file);
     this.#file = next;
-    this.#size = 0;
+    this.#size = fstatSync(next).size;
   }
 }
 

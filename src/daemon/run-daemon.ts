@@ -1,4 +1,6 @@
 import { rmSync } from 'node:fs';
+import { findRunningDaemon } from '../ipc/running-daemon.js';
+import { alreadyRunning, isServed } from '../ipc/server-socket.js';
 import { writeFileAtomic } from '../platform/atomic-file.js';
 import { systemClock } from '../platform/clock.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
@@ -12,7 +14,6 @@ import { ReleaseStack } from './release-stack.js';
 import { serviceNotifier } from './sd-notify.js';
 import { installSignals } from './signals.js';
 import { StopRequest } from './stop-request.js';
-import { refuseWhereOneAnswers } from './unseen-daemon.js';
 
 /**
  * Runs the daemon of a project in this process until it is asked to stop. Resolves to the exit code: 0 after a stop;
@@ -41,12 +42,22 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
 }
 
 async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<void> {
+  // First of all: from the lock on, a signal must not end us with what we hold left behind.
+  let daemon: Daemon | undefined;
+  const stop = new StopRequest();
+  const releaseSignals = installSignals({
+    stop: (signal, again) => stop.ask({ reason: signal, ...(again ? { graceMs: 0 } : {}) }),
+    reload: () => void daemon?.reload().catch(() => undefined),
+  });
+  releases.push('signals', releaseSignals);
+
   const { paths, removeEmpty } = prepareDirectories(resolveProject(options.project));
   releases.push('folders', () => {
     if (daemon === undefined) removeEmpty();
   });
-  let daemon: Daemon | undefined;
-  await refuseWhereOneAnswers(paths);
+  // The lock of a daemon in another container looks stale from here, its pid being none of ours; its socket answers.
+  if ((await isServed(paths.socket)) && findRunningDaemon(paths) === undefined)
+    throw alreadyRunning(paths.socket);
   const lock = acquireLock(paths);
   releases.push('lock', () => lock.release());
   writeFileAtomic(paths.pid, `${process.pid}\n`, { mode: 0o644 });
@@ -56,12 +67,6 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   const thread = StoreThread.prepare(paths.database);
   releases.push('store thread', () => thread.close());
 
-  const stop = new StopRequest();
-  const releaseSignals = installSignals({
-    stop: (signal, again) => stop.ask({ reason: signal, ...(again ? { graceMs: 0 } : {}) }),
-    reload: () => void daemon?.reload().catch(() => undefined),
-  });
-  releases.push('signals', releaseSignals);
   if (process.pid === 1) releases.push('orphan reaper', reapOrphans(systemClock));
 
   const [{ loadConfig }, { Daemon: TheDaemon }] = await Promise.all([

@@ -1,6 +1,6 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { isAlive, type ProcessIdentity } from '../platform/process-identity.js';
-import { AiwgdError } from '../protocol/errors.js';
+import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { ProjectPaths } from '../protocol/project-paths.js';
 
 /** Longest path that a socket address holds on every platform (104 bytes with the closing NUL on macOS). */
@@ -33,7 +33,17 @@ export function findRunningDaemon(paths: ProjectPaths): ProcessIdentity | undefi
     ) {
       return undefined;
     }
-    throw error;
+    const whose =
+      (error as NodeJS.ErrnoException).code === 'EACCES'
+        ? ' Only the user that owns the daemon gets in.'
+        : '';
+    throw new AiwgdError(
+      'INTERNAL_ERROR',
+      `Cannot read the lock ${paths.lock}: ${messageOf(error)}.${whose}`,
+      {
+        cause: error,
+      },
+    );
   }
   const identity = parseLock(text);
   return identity !== undefined && isAlive(identity) ? identity : undefined;

@@ -45,6 +45,13 @@ export async function prepareSocket(address: string): Promise<ServerSocket> {
   return { path, pointer: address };
 }
 
+/** Whether somebody listens at `address`, directly or by its pointer. START_FAILED when that cannot be told. */
+export async function isServed(address: string): Promise<boolean> {
+  const path = Buffer.byteLength(address) <= MAX_SOCKET_PATH_BYTES ? address : linkTarget(address);
+  if (path === undefined || statSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return false;
+  return isListening(path);
+}
+
 /** Lets `pointer` name the socket. It is replaced in one step: a client finds the old or the new one. */
 export function writePointer({ path, pointer }: ServerSocket): void {
   if (pointer === undefined) return;
@@ -133,7 +140,7 @@ function userId(): number {
   return process.getuid?.() ?? 0;
 }
 
-function alreadyRunning(path: string): AiwgdError {
+export function alreadyRunning(path: string): AiwgdError {
   return new AiwgdError('ALREADY_RUNNING', `A daemon already listens at ${path}. Stop it with: aiwgd stop`);
 }
 

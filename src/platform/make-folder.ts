@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 
 /**
  * Makes a folder whose parent exists; one that is there is left as it is. Returns whether it was made. Throws the
@@ -9,7 +9,8 @@ export function makeFolder(path: string, mode: number): boolean {
     mkdirSync(path, { mode });
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return false;
+    throw new Error(`${path} is not a folder; move it away`, { cause: error });
   }
 }

@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -48,6 +57,24 @@ describe('the log file', () => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  it('begins anew where somebody deleted the file', () => {
+    const { file, path, faults } = open();
+    file.write('before\n');
+    rmSync(path);
+    file.write('after\n');
+    expect(readFileSync(path, 'utf8')).toBe('after\n');
+    expect(faults).toEqual([]);
+  });
+
+  it('goes on where the file was moved away, as after a rotation that came no further', () => {
+    const { file, path, faults } = open();
+    file.write(`${'a'.repeat(900)}\n`);
+    renameSync(path, `${path}.1`);
+    for (let n = 0; n < 3; n += 1) file.write(`${'b'.repeat(400)}\n`);
+    expect(faults).toEqual([]);
+    expect(linesOf(path, 3).map((line) => line.length)).toEqual([900, 400, 400, 400]);
   });
 
   it('keeps as many rotated files as asked for, and fewer after a change', () => {

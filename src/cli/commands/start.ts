@@ -1,23 +1,35 @@
 import { resolve } from 'node:path';
+import { type Clock, sleep } from '../../platform/clock.js';
 import type { DaemonModule, StartReport } from '../../protocol/start-report.js';
 import type { Context } from '../context.js';
 import { startDaemon } from '../lifecycle/start-daemon.js';
 import { projectToBe } from '../project.js';
 
-async function runInForeground(project: string, configFile: string | undefined): Promise<number> {
+/** How long a reader of stdout may take for the last lines. */
+const LAST_LINES_MS = 1_000;
+
+async function runInForeground(
+  project: string,
+  configFile: string | undefined,
+  clock: Clock,
+): Promise<number> {
   // The one place where the command line becomes the daemon. Loaded by address: nothing else here depends on it.
   const address = new URL('../../daemon/run-daemon.js', import.meta.url).href;
   const { runDaemon } = (await import(address)) as DaemonModule;
   const report = (told: StartReport): void => {
     if ('error' in told) process.stderr.write(`aiwgd: ${told.error.message}\n`);
   };
-  return runDaemon({ project, configFile, foreground: true, report });
+  const code = await runDaemon({ project, configFile, foreground: true, report });
+  const shown = new Promise<void>((done) => void process.stdout.write('', () => done()));
+  await Promise.race([shown, sleep(clock, LAST_LINES_MS)]);
+  // Lines that nobody reads would keep the process, and whoever waits for its end, for ever.
+  process.exit(code);
 }
 
 export async function run({ options, output, clock, onInterrupt }: Context): Promise<number | undefined> {
   const paths = projectToBe(options);
   const configFile = options.config === undefined ? undefined : resolve(options.config);
-  if (options.foreground) return runInForeground(paths.root, configFile);
+  if (options.foreground) return runInForeground(paths.root, configFile, clock);
   const { pid, socket, warnings } = await startDaemon(paths, clock, {
     configFile,
     onSpawn: (child) => onInterrupt(() => void child.kill('SIGTERM')),

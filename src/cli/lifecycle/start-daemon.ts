@@ -142,7 +142,12 @@ async function reportOf(
   });
   try {
     const line = await firstLine(channel);
-    if (line !== undefined) return JSON.parse(line) as StartReport;
+    if (line !== undefined) {
+      const report = JSON.parse(line) as StartReport;
+      // While it ends it still holds its lock: whose traces are left can be told only afterwards.
+      if ('error' in report) await ended;
+      return report;
+    }
     const ending = await ended;
     const reason = timedOut ? `The daemon was not ready after ${limitMs / 1_000} s and was ended.` : ending;
     throw new AiwgdError('START_FAILED', `${reason}${lastWords(paths)}`);

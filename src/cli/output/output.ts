@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { writeSync } from 'node:fs';
 import { type Paint, painter, wantsColor } from './color.js';
 
 /** Where a command's results and problems go. */
@@ -27,19 +28,25 @@ export interface Output {
 
 let guarded = false;
 
-/** The reader of a pipe may go when it has enough (`aiwgd logs | head`): that ends us, and is no failure. */
-function guardAgainstClosedPipes(): void {
+/**
+ * The reader of a pipe may go when it has enough (`aiwgd logs | head`): that ends us, and is no failure. A daemon in the
+ * foreground lives on: its work is not what it prints.
+ */
+function guardAgainstClosedPipes(foreground: boolean): void {
   if (guarded) return;
   guarded = true;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      process.exit(error.code === 'EPIPE' ? 0 : 1);
+      if (foreground) return;
+      if (error.code === 'EPIPE') process.exit(0);
+      if (stream === process.stdout) writeSync(2, `aiwgd: cannot write the result: ${error.message}\n`);
+      process.exit(1);
     });
   }
 }
 
-export function openOutput(options: { json?: boolean; color?: boolean }): Output {
-  guardAgainstClosedPipes();
+export function openOutput(options: { json?: boolean; color?: boolean; foreground?: boolean }): Output {
+  guardAgainstClosedPipes(options.foreground === true);
   const { stdout, stderr } = process;
   const terminal = stdout.isTTY;
   return {

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { AiwgdError } from '../errors.js';
 import { check } from '../issue-text.js';
 import { comingFindings } from './coming.js';
@@ -84,7 +84,8 @@ const MAX_BYTES = 5 * 1024 * 1024;
 export function readConfigFile(path: string): string | undefined {
   let file: number;
   try {
-    file = openSync(path, 'r');
+    // A pipe that lies there would else be waited for until somebody writes to it.
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     throw unreadable(path, error);

@@ -23,6 +23,7 @@ interface Waiting {
  * while a lone one waits for nothing.
  */
 export class GroupCommit {
+  /** Answers at least the first operation; may leave the last ones undone. */
   readonly #send: (batch: Operation[]) => Promise<OperationResult[]>;
   /** From `#next` on; the part before it is done, and is cut off when the queue runs empty. */
   #queue: Waiting[] = [];
@@ -70,11 +71,11 @@ export class GroupCommit {
   async #settle(batch: Waiting[]): Promise<void> {
     try {
       const results = await this.#send(batch.map(({ operation }) => operation));
+      this.#putBack(batch.slice(results.length));
       for (const [index, { resolve, reject }] of batch.entries()) {
         const result = results[index];
-        if (result === undefined)
-          reject(new AiwgdError('INTERNAL_ERROR', 'The store left an operation unanswered.'));
-        else if ('error' in result) reject(fromErrorMessage(result.error));
+        if (result === undefined) break;
+        if ('error' in result) reject(fromErrorMessage(result.error));
         else resolve(result.value);
       }
     } catch (error) {
@@ -91,6 +92,14 @@ export class GroupCommit {
       if (end > this.#next && characters > BATCH_CHARACTERS) break;
     }
     return this.#take(end);
+  }
+
+  /** What a batch had no room to answer comes first in the next one. */
+  #putBack(unanswered: Waiting[]): void {
+    if (unanswered.length === 0) return;
+    this.#queue = [...unanswered, ...this.#queue.slice(this.#next)];
+    this.#next = 0;
+    for (const { characters } of unanswered) this.#characters += characters;
   }
 
   #takeAll(): Waiting[] {

@@ -1,14 +1,19 @@
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 import type { Engine } from './engine.js';
 import type { Operation, OperationResult } from './messages.js';
+import type { TaskRow } from './rows.js';
 import { fromErrorMessage, storageError, toErrorMessage } from './storage-error.js';
+
+/** A batch ends where the texts of its answers come to more than this: they all go to the main thread at once. */
+const ANSWER_CHARACTERS = 16 * 1024 * 1024;
 
 const READS: ReadonlySet<Operation['name']> = new Set(['get', 'list', 'counts', 'nextRunAt']);
 
 /**
  * Carries out a batch as one transaction, one flush of the disk. An operation that fails is undone alone. When the
  * transaction as a whole fails (a full disk, say) every write of the batch fails, and the reads are done again
- * without it. Never throws.
+ * without it. Answers the first of the operations at least; those after the last answer were not touched, because the
+ * answers before them are large enough. Never throws.
  */
 export function runBatch(
   db: DatabaseSyncInstance,
@@ -19,7 +24,7 @@ export function runBatch(
   const failed = (error: unknown): OperationResult => ({ error: toErrorMessage(storageError(error, path)) });
   try {
     db.exec(batch.some(isWrite) ? 'BEGIN IMMEDIATE' : 'BEGIN');
-    const results = batch.map((operation): OperationResult => {
+    const results = untilFull(batch, (operation) => {
       if (!isWrite(operation)) return attempt(engine, operation, failed);
       db.exec('SAVEPOINT operation');
       const result = attempt(engine, operation, failed);
@@ -35,10 +40,36 @@ export function runBatch(
     return results;
   } catch (error) {
     rollBack(db);
-    return batch.map((operation) =>
+    return untilFull(batch, (operation) =>
       isWrite(operation) ? failed(error) : attempt(engine, operation, failed),
     );
   }
+}
+
+function untilFull(
+  batch: readonly Operation[],
+  carryOut: (operation: Operation) => OperationResult,
+): OperationResult[] {
+  const results: OperationResult[] = [];
+  let characters = 0;
+  for (const operation of batch) {
+    const result = carryOut(operation);
+    results.push(result);
+    if (operation.name === 'list' || operation.name === 'get') characters += charactersOf(result);
+    if (characters > ANSWER_CHARACTERS) break;
+  }
+  return results;
+}
+
+/** Characters of the rows in the answer of a read. */
+function charactersOf(result: OperationResult): number {
+  if ('error' in result || result.value === undefined) return 0;
+  const answer = result.value as TaskRow | { rows: TaskRow[] };
+  const rows = 'rows' in answer ? answer.rows : [answer];
+  return rows.reduce(
+    (sum, { prompt, metadata, result: text }) => sum + prompt.length + metadata.length + (text?.length ?? 0),
+    0,
+  );
 }
 
 function isWrite(operation: Operation): boolean {
