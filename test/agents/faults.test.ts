@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { AiwgdError } from '#aiwgd/protocol/errors.js';
@@ -196,5 +196,32 @@ describe('a program that speaks as claude does', () => {
       return rig.topics(id).includes('task:completed');
     });
     expect(await rig.get(id)).toMatchObject({ state: 'completed', signal: 'SIGTERM' });
+  });
+});
+
+describe('an agent that tampers with the files of its attempt', () => {
+  const FOLDER = 'cd "$AIWG_PROJECT/actions/$AIWG_TASK_ID/attempt-1"';
+
+  it('does not hold up its outcome by a FIFO in the place of the result file', async () => {
+    await using rig = await startedRig();
+    const task = await rig.run(`${FOLDER} && mkfifo result.json.tmp && echo done`);
+    expect(task).toMatchObject({ state: 'completed', result: 'done' });
+    expect(JSON.parse(rig.read(task.id, 'result.json'))).toMatchObject({ taskId: task.id, ok: true });
+  });
+
+  it('neither keeps the task from being run again nor leads the next attempt elsewhere', async () => {
+    await using rig = await startedRig();
+    const victim = join(rig.root, 'victim');
+    writeFileSync(victim, 'precious');
+    const id = await rig.submit(
+      `${FOLDER} && test ! -e ../ran || { echo again; exit 0; }
+      rm prompt stdout.log && mkdir prompt result.json && ln -s ${victim} stdout.log && touch ../ran`,
+    );
+    await rig.ended(id);
+    rig.events.length = 0;
+    await rig.supervisor.retry(id);
+    expect(await rig.ended(id)).toMatchObject({ state: 'completed', result: 'again' });
+    expect(rig.faults).toEqual([]);
+    expect(readFileSync(victim, 'utf8')).toBe('precious');
   });
 });
