@@ -200,7 +200,7 @@ export class Daemon {
       path: paths.tasksExport,
       clock,
       log: this.log,
-      onError: (error) => this.#fault('tasks_export', error),
+      onFault: (error) => this.#fault('tasks_export', error),
     });
     const tap = this.#router.tap(['task:*'], ({ type }) => {
       if (type !== 'task:output') tasksExport.changed();

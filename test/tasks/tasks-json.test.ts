@@ -113,7 +113,7 @@ function setUp(path = join(temporaryFolder(), 'tasks.json')) {
   const clock = new FakeClock();
   const store = new MemoryTaskStore(clock);
   const errors: unknown[] = [];
-  const tasks = new TasksExport({ store, path, clock, log: noLog, onError: (error) => errors.push(error) });
+  const tasks = new TasksExport({ store, path, clock, log: noLog, onFault: (error) => errors.push(error) });
   const read = (): Exported => JSON.parse(readFileSync(path, 'utf8')) as Exported;
   return { clock, store, errors, tasks, read, path };
 }
@@ -181,11 +181,12 @@ describe('TasksExport', () => {
     await store.submit([newTask()]);
     tasks.changed();
     await tasks.flush();
-    expect(errors).toMatchObject([{ code: 'EISDIR' }]);
+    expect(errors).toMatchObject([undefined, { code: 'EISDIR' }]);
     expect(read().tasks.length).toBe(1);
     rmSync(`${path}.tmp`, { recursive: true });
     clock.advance(30_000);
     await vi.waitFor(() => expect(read().tasks.length).toBe(2));
+    await vi.waitFor(() => expect(errors.slice(2)).toEqual([undefined]));
     await tasks.close();
   });
 });
