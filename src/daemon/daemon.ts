@@ -161,7 +161,7 @@ export class Daemon {
     );
     log.info({ version: VERSION, project: paths.root, node: process.version }, 'daemon starts');
     for (const warning of this.#options.loaded.warnings) log.warn({}, warning);
-    const store = await openTasks({ paths, clock, log, health: this.#health });
+    const { store, begunAnew } = await openTasks({ paths, clock, log, health: this.#health });
     this.#releases.push('task store', async () => store[Symbol.asyncDispose]());
     const files = new OutputFiles({ actionsDir: paths.actions });
     this.#exportTasks(store);
@@ -171,7 +171,7 @@ export class Daemon {
     this.#releases.push('retention', () => retention.close());
     const state = this.#makeStateFile();
     this.#parts = { store, supervisor, server, state, retention };
-    await supervisor.start();
+    await supervisor.start({ strays: begunAnew ? 'all' : 'known' });
     this.#releases.push('state file', () => state.close());
     await server.listen();
     this.#releases.push('socket', () => server.close());

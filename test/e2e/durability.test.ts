@@ -120,6 +120,31 @@ describe('what lies damaged in the folder', () => {
     expect(await project.ok(['task', 'submit', 'next', '--wait'])).toContain('next');
   });
 
+  it('an emptied database is told in health, the queue comes from tasks.json, and no agent runs twice', async () => {
+    const project = new Project({
+      config: {
+        default_agent: 'sh',
+        agents: { sh: script('echo "$$" >> runs; test -e go && exit 0; exec sleep 1000') },
+      },
+    });
+    await project.start();
+    await project.ok(['task', 'submit', 'for later', '--delay', '1h']);
+    await project.ok(['task', 'submit', 'work']);
+    const exported = () => readFileSync(project.paths.tasksExport, 'utf8');
+    await until('the agent runs', () => existsSync(join(project.root, 'runs')));
+    await until('both are exported', () => /"state":"running"/.test(exported()));
+    await project.kill();
+    const [first] = project.agents();
+    writeFileSync(join(project.root, 'go'), '');
+    for (const suffix of ['', '-wal']) writeFileSync(project.paths.database + suffix, '');
+    await project.start();
+    await project.ok(['task', 'wait', 'task-0002']);
+    expect(startTimeOf(first ?? 0)).toBeUndefined();
+    expect((await project.json<Task>(['task', 'get', 'task-0001'])).prompt).toBe('for later');
+    const { health } = await project.json<{ health: { issues: { code: string }[] } }>(['status']);
+    expect(health.issues).toMatchObject([{ code: 'database_empty' }]);
+  });
+
   it("the original program's tasks.json is taken in, a damaged one kept aside", async () => {
     const project = new Project({ config });
     await project.start();

@@ -30,7 +30,7 @@ try {
     if (message.type === 'close') close(opened.db);
     else send({ type: 'results', results: runBatch(opened.db, opened.engine, message.batch, path) });
   });
-  send({ type: 'ready' });
+  send({ type: 'ready', unused: opened.unused });
 } catch (error) {
   send({ type: 'failed', damaged: isDamage(error), error: toErrorMessage(storageError(error, path)) });
 }
