@@ -80,6 +80,10 @@ describe('importOriginal', () => {
     ['{"tasks": {}}', 'no list "tasks"'],
     ['{"tasks": [null]}', 'tasks[0] is no object'],
     ['{"tasks": [{"id": "../x", "prompt": "p", "state": "queued"}]}', 'tasks[0].id'],
+    [
+      '{"tasks": [{"id": "task-999999999999999", "prompt": "p", "state": "queued"}]}',
+      'tasks[0].id is too high',
+    ],
     ['{"tasks": [{"id": "task-0001", "prompt": 5, "state": "queued"}]}', 'tasks[0].prompt'],
     ['{"tasks": [{"id": "task-0001", "prompt": "p", "state": "lost"}]}', 'tasks[0].state'],
   ])('says what is wrong with %j', async (content, reason) => {
