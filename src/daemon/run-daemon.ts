@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { refuseListener } from '../ipc/server-socket.js';
 import { writeFileAtomic } from '../platform/atomic-file.js';
 import { systemClock } from '../platform/clock.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
@@ -45,6 +46,8 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   let daemon: Daemon | undefined;
   const lock = acquireLock(paths);
   releases.push('lock', () => lock.release());
+  // Somebody may have removed the lock of a living daemon: its files and its agents are not ours then.
+  await refuseListener(paths.socket);
   writeFileAtomic(paths.pid, `${process.pid}\n`, { mode: 0o644 });
   releases.push('pid file', () => rmSync(paths.pid, { force: true }));
 

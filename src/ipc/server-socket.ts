@@ -45,6 +45,13 @@ export async function prepareSocket(address: string): Promise<ServerSocket> {
   return { path, pointer: address };
 }
 
+/** Throws ALREADY_RUNNING when somebody listens at `address`; makes and removes nothing. */
+export async function refuseListener(address: string): Promise<void> {
+  const path = linkTarget(address) ?? address;
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) return;
+  if (await isListening(path)) throw alreadyRunning(path);
+}
+
 /** Lets `pointer` name the socket. It is replaced in one step: a client finds the old or the new one. */
 export function writePointer({ path, pointer }: ServerSocket): void {
   if (pointer === undefined) return;

@@ -93,6 +93,30 @@ describe('kill -9 of the daemon', () => {
   });
 });
 
+describe('a start beside a living daemon whose lock was removed', () => {
+  it('is refused, and touches neither its files nor its agents', async () => {
+    const project = new Project({
+      config: {
+        default_agent: 'sh',
+        agents: { sh: script('touch up; until test -e go; do sleep 0.05; done; echo whole') },
+      },
+    });
+    await project.start();
+    await project.ok(['task', 'submit', 'work']);
+    await until('the agent runs', () => existsSync(join(project.root, 'up')));
+    const lock = readFileSync(project.paths.lock);
+    rmSync(project.paths.lock);
+    const second = await project.run(['start']);
+    writeFileSync(project.paths.lock, lock);
+    expect(second).toMatchObject({ code: 1, stderr: expect.stringContaining('already listens') });
+    expect(existsSync(project.paths.pid)).toBe(true);
+    writeFileSync(join(project.root, 'go'), '');
+    await project.ok(['task', 'wait', 'task-0001']);
+    const task = await project.json<Task>(['task', 'get', 'task-0001']);
+    expect(task).toMatchObject({ state: 'completed', attempt: 1, result: 'whole' });
+  });
+});
+
 describe('what lies damaged in the folder', () => {
   const config = { default_agent: 'sh', agents: { sh: script('cat') } };
 
