@@ -35,6 +35,8 @@ export interface DaemonOptions {
   foreground: boolean;
   clock: Clock;
   stop: StopRequest;
+  /** Called at each heartbeat: whoever removed the lock has not ended us, and the commands find us by it. */
+  keepLock: () => void;
 }
 
 interface Parts {
@@ -270,7 +272,7 @@ export class Daemon {
       heartbeatSeconds: this.#config.daemon.heartbeat_interval_seconds,
       uptimeSeconds: () => this.#uptimeSeconds(),
       snapshot: () => stateSnapshot(this.#statusSources()),
-      onHeartbeat: () => this.#health.checked(),
+      onHeartbeat: () => this.#lookAtSelf(),
       onFault: (error) => this.#fault('state', error),
     });
   }
@@ -332,6 +334,16 @@ export class Daemon {
 
   #publish(type: string, payload: Record<string, unknown>): void {
     this.#router.publish({ type, source: 'daemon', payload });
+  }
+
+  #lookAtSelf(): void {
+    this.#health.checked();
+    try {
+      this.#options.keepLock();
+      this.#health.clear('lock');
+    } catch (error) {
+      this.#fault('lock', error);
+    }
   }
 
   /** A part of the daemon can't do its work, or (with no error) can again. */

@@ -9,6 +9,8 @@ import { LOCK_EX, libc } from './libc.js';
 /** The right to be the one daemon of a project. */
 export interface ProjectLock {
   readonly holder: ProcessIdentity;
+  /** Writes the lock again where somebody removed it. Throws START_FAILED when it can't be written. */
+  restore(): void;
   /** Gives the right back; harmless when done twice. */
   release(): void;
 }
@@ -62,7 +64,7 @@ function create(path: string): ProjectLock | undefined {
     closeSync(file);
   }
   if (!isOwn(path, holder)) return undefined;
-  return { holder, release: () => releaseOwn(path, holder) };
+  return { holder, restore: () => void create(path), release: () => releaseOwn(path, holder) };
 }
 
 function isOwn(path: string, own: ProcessIdentity): boolean {

@@ -68,6 +68,7 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
     foreground: options.foreground,
     clock: systemClock,
     stop,
+    keepLock: () => lock.restore(),
   });
   releases.push('daemon', () => daemon?.close());
 

@@ -117,6 +117,17 @@ describe('a start beside a living daemon whose lock was removed', () => {
   });
 });
 
+it('a lock that was removed is back at the next heartbeat, and stop finds the daemon', async () => {
+  const project = new Project({ config: { daemon: { heartbeat_interval_seconds: 1 } } });
+  const { pid } = await project.start();
+  rmSync(project.paths.lock);
+  await until('the lock is back', () => existsSync(project.paths.lock));
+  expect(project.daemon().pid).toBe(pid);
+  await project.ok(['stop']);
+  expect(startTimeOf(pid)).toBeUndefined();
+  expect(existsSync(project.paths.lock)).toBe(false);
+});
+
 describe('what lies damaged in the folder', () => {
   const config = { default_agent: 'sh', agents: { sh: script('cat') } };
 
