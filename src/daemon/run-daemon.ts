@@ -24,6 +24,8 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
     await run(options, releases);
     return 0;
   } catch (error) {
+    // Before the report: whoever waits for it finds nothing left, and can start again at once.
+    await releases.releaseAll(undefined);
     const known = error instanceof AiwgdError ? error : undefined;
     options.report({
       error: {
