@@ -109,14 +109,22 @@ export class AgentSupervisor {
     };
   }
 
-  /** Takes over what an earlier daemon left, then works on the queue. Other daemons of the project must be dead. */
-  async start(): Promise<void> {
+  /**
+   * Takes over what an earlier daemon left, then works on the queue. Other daemons of the project must be dead. With
+   * `strays: 'all'`, for a store that was begun anew, every agent of the project that still runs is ended first: its
+   * task may be in the queue again.
+   */
+  async start({ strays = 'known' }: { strays?: 'known' | 'all' } = {}): Promise<void> {
     const { store, owner, clock, log, projectRoot } = this.#options;
     const claims = await takeOver(store, owner);
     this.#started = true;
-    if (claims.length > 0) {
-      log.info({ tasks: claims.map(({ task }) => task.id).slice(0, QUEUE_SHOWN) }, 'Interrupted tasks found');
-      this.#recovering = claims.length;
+    if (claims.length > 0 || strays === 'all') {
+      if (claims.length > 0)
+        log.info(
+          { tasks: claims.map(({ task }) => task.id).slice(0, QUEUE_SHOWN) },
+          'Interrupted tasks found',
+        );
+      this.#recovering = strays === 'all' ? Number.POSITIVE_INFINITY : claims.length;
       const { killGraceMs } = this.#settings;
       this.#recovery = this.#recover(
         settleTakenOver(claims, {
@@ -127,6 +135,7 @@ export class AgentSupervisor {
           log,
           projectRoot,
           killGraceMs,
+          strays,
         }),
       );
     }

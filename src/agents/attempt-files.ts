@@ -12,7 +12,7 @@ import {
 import { dirname, join } from 'node:path';
 import { endOfBytes } from './agent-provider.js';
 
-const { O_RDWR, O_CREAT, O_TRUNC, O_APPEND } = constants;
+const { O_RDWR, O_CREAT, O_EXCL, O_APPEND } = constants;
 
 export interface StreamSizes {
   stdout: number;
@@ -30,15 +30,15 @@ export class AttemptFiles implements Disposable {
   readonly stdout: number;
   readonly stderr: number;
 
-  /** Makes the folder (0700) and the files (0600), empty even if an earlier attempt had them. Throws the system's error. */
+  /** Makes the folder (0700) and the files (0600) anew, even if an earlier attempt had them. Throws the system's error. */
   constructor(folder: string, prompt: string) {
     this.folder = folder;
     makeFolder(folder);
     try {
-      this.stdin = this.#take(openSync(join(folder, 'prompt'), O_RDWR | O_CREAT | O_TRUNC, 0o600));
+      this.stdin = this.#take(openSync(join(folder, 'prompt'), O_RDWR | O_CREAT | O_EXCL, 0o600));
       writePrompt(this.stdin, prompt);
       // Readable too, so that one descriptor serves the agent and us.
-      const flags = O_RDWR | O_CREAT | O_TRUNC | O_APPEND;
+      const flags = O_RDWR | O_CREAT | O_EXCL | O_APPEND;
       this.stdout = this.#take(openSync(join(folder, 'stdout.log'), flags, 0o600));
       this.stderr = this.#take(openSync(join(folder, 'stderr.log'), flags, 0o600));
     } catch (error) {
@@ -104,8 +104,11 @@ function writePrompt(file: number, prompt: string): void {
 function makeFolder(folder: string): void {
   // The folder of the task first: it is new for all but retried tasks.
   if (make(dirname(folder)) === 'missing') mkdirSync(dirname(folder), { recursive: true, mode: 0o700 });
-  // Numbers repeat after a retry by hand: what the earlier attempt came to is not what this one does.
-  if (make(folder) === 'there') rmSync(join(folder, 'result.json'), { force: true });
+  if (make(folder) !== 'there') return;
+  // Numbers repeat after a retry by hand. Nothing that the earlier attempt left is used again: its outcome is not this
+  // one's, its processes may still hold the files, and the agent may have put anything in their place.
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { mode: 0o700 });
 }
 
 function make(folder: string): 'made' | 'there' | 'missing' {

@@ -118,9 +118,9 @@ function whyNot(program: string, code: string | undefined, error: unknown): stri
   }
   if (isFolder(program)) return `${program} is a directory, not a program`;
   if (!isExecutable(program)) {
-    return code === 'ENOENT'
-      ? `The program ${program} does not exist; set the agent's program to the right path`
-      : `The program ${program} is not executable; try: chmod +x ${program}`;
+    if (code === 'ENOENT')
+      return `The program ${program} does not exist; set the agent's program to the right path`;
+    if (code === 'EACCES') return `The program ${program} is not executable; try: chmod +x ${program}`;
   }
   return code === 'ENOENT'
     ? `The program ${program} cannot be run: the interpreter in its first line does not exist`
@@ -128,7 +128,12 @@ function whyNot(program: string, code: string | undefined, error: unknown): stri
 }
 
 function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    // Missing, a loop of links, too long: no folder to be in.
+    return false;
+  }
 }
 
 function isExecutable(path: string): boolean {

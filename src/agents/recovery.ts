@@ -31,16 +31,18 @@ export async function settleTakenOver(
     log: Log;
     projectRoot: string;
     killGraceMs: number;
+    strays: 'known' | 'all';
   },
 ): Promise<void> {
   const ids = new Set(claims.map((claim) => claim.attemptId));
   const left = await reapStrays({
     projectRoot: deps.projectRoot,
-    isOurs: (attemptId) => ids.has(attemptId),
+    isOurs: (attemptId) => deps.strays === 'all' || ids.has(attemptId),
     graceMs: deps.killGraceMs,
     clock: deps.clock,
   });
   if (left.length > 0) deps.log.error({ pids: left }, 'Processes of interrupted attempts cannot be ended');
+  if (claims.length === 0) return;
   const beats = await cancelMarks(claims, deps);
   for (const [index, claim] of claims.entries()) {
     const settlement = settleInterrupted(claim, beats[index]?.cancelRequested ?? false);

@@ -22,10 +22,22 @@ export async function writeResultFile(folder: string, claim: Claim, end: Attempt
   const path = join(folder, 'result.json');
   const temporary = `${path}.tmp`;
   try {
-    await writeFile(temporary, `${JSON.stringify(result)}\n`, { mode: 0o600 });
+    await writeNew(temporary, `${JSON.stringify(result)}\n`);
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true, recursive: true });
     throw error;
+  }
+}
+
+/** Whatever the agent put there is not written to: a FIFO would hold us for ever, a link lead us elsewhere. */
+async function writeNew(path: string, text: string): Promise<void> {
+  const options = { mode: 0o600, flag: 'wx' };
+  try {
+    await writeFile(path, text, options);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    await rm(path, { force: true, recursive: true });
+    await writeFile(path, text, options);
   }
 }

@@ -1,10 +1,13 @@
 import { type Clock, sleep } from '../platform/clock.js';
-import { messageOf } from '../protocol/errors.js';
+import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { TaskStore } from '../tasks/task-store.js';
 import { Backoff, type FaultReport } from './fault-report.js';
 import type { Settlement } from './retry-policy.js';
 
-/** Writes what became of tasks, and keeps trying while the store cannot take it (a full disk, say). */
+/**
+ * Writes what became of tasks, and keeps trying while the store cannot take it (a full disk, say). An outcome that no
+ * store takes, whatever its condition, is written without what the agent said.
+ */
 export class SettlementWriter {
   readonly #store: TaskStore;
   readonly #clock: Clock;
@@ -28,12 +31,17 @@ export class SettlementWriter {
     onDelayed: () => void = () => undefined,
   ): Promise<boolean> {
     const backoff = new Backoff();
+    let writable = settlement;
     for (;;) {
       try {
-        const held = await this.#issue(token, settlement);
+        const held = await this.#issue(token, writable);
         this.#faults.clear('tasks.outcome');
         return held;
       } catch (error) {
+        if (writable === settlement && writable.kind === 'finish' && isRefusal(error)) {
+          writable = withoutDetails(writable, error);
+          continue;
+        }
         this.#faults.raise('tasks.outcome', `The outcome of a task cannot be stored: ${messageOf(error)}`);
         onDelayed();
         await sleep(this.#clock, backoff.nextMs(), this.#givenUp.signal);
@@ -52,4 +60,13 @@ export class SettlementWriter {
       ? this.#store.finish(token, settlement.outcome)
       : this.#store.release(token, settlement.release);
   }
+}
+
+function isRefusal(error: unknown): error is AiwgdError {
+  return error instanceof AiwgdError && error.code === 'INVALID_PARAMS';
+}
+
+function withoutDetails({ outcome }: Settlement & { kind: 'finish' }, refusal: AiwgdError): Settlement {
+  const error = `What the agent said cannot be stored, its files have it: ${refusal.message}`;
+  return { kind: 'finish', outcome: { ...outcome, result: null, usage: null, error } };
 }

@@ -69,9 +69,19 @@ function checkPrompt(prompt: string): void {
 function folder(cwd: string | null, projectRoot: string): string | null {
   if (cwd === null) return null;
   const path = resolve(projectRoot, cwd);
-  if (cwd.includes('\0') || !statSync(path, { throwIfNoEntry: false })?.isDirectory())
-    throw invalid(`The folder ${JSON.stringify(path)} does not exist; cwd must be an existing folder`);
-  return path;
+  const fault = whyNoFolder(path);
+  if (fault === undefined) return path;
+  throw invalid(`The folder ${JSON.stringify(path)} ${fault}; cwd must be an existing folder`);
+}
+
+function whyNoFolder(path: string): string | undefined {
+  if (path.includes('\0')) return 'does not exist';
+  try {
+    return statSync(path).isDirectory() ? undefined : 'is a file';
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOENT' || code === 'ENOTDIR' ? 'does not exist' : `cannot be used (${code})`;
+  }
 }
 
 function invalid(message: string): AiwgdError {

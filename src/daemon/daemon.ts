@@ -38,6 +38,8 @@ export interface DaemonOptions {
   stop: StopRequest;
   /** Prepared for the task store. */
   thread: StoreThread;
+  /** Called at each heartbeat: whoever removed the lock has not ended us, and the commands find us by it. */
+  keepLock: () => void;
 }
 
 interface Parts {
@@ -164,13 +166,12 @@ export class Daemon {
     );
     log.info({ version: VERSION, project: paths.root, node: process.version }, 'daemon starts');
     for (const warning of this.#options.loaded.warnings) log.warn({}, warning);
-    const store = await openTasks({
+    const { store, begunAnew } = await openTasks({
       paths,
       clock,
       log,
       health: this.#health,
       thread: this.#options.thread,
-      killGraceMs: supervisorSettings(this.#config).killGraceMs,
     });
     this.#releases.push('task store', async () => store[Symbol.asyncDispose]());
     const files = new OutputFiles({ actionsDir: paths.actions });
@@ -181,7 +182,7 @@ export class Daemon {
     this.#releases.push('retention', () => retention.close());
     const state = this.#makeStateFile();
     this.#parts = { store, supervisor, server, state, retention };
-    await supervisor.start();
+    await supervisor.start({ strays: begunAnew ? 'all' : 'known' });
     this.#releases.push('state file', () => state.close());
     await server.listen();
     this.#releases.push('socket', () => server.close());
@@ -211,7 +212,7 @@ export class Daemon {
       path: paths.tasksExport,
       clock,
       log: this.log,
-      onError: (error) => this.#fault('tasks_export', error),
+      onFault: (error) => this.#fault('tasks_export', error),
     });
     const tap = this.#router.tap(['task:*'], ({ type }) => {
       if (type !== 'task:output') tasksExport.changed();
@@ -275,7 +276,7 @@ export class Daemon {
       heartbeatSeconds: this.#config.daemon.heartbeat_interval_seconds,
       uptimeSeconds: () => this.#uptimeSeconds(),
       snapshot: () => stateSnapshot(this.#statusSources()),
-      onHeartbeat: () => this.#health.checked(),
+      onHeartbeat: () => this.#lookAtSelf(),
       onFault: (error) => this.#fault('state', error),
     });
   }
@@ -338,6 +339,16 @@ export class Daemon {
 
   #publish(type: string, payload: Record<string, unknown>): void {
     this.#router.publish({ type, source: 'daemon', payload });
+  }
+
+  #lookAtSelf(): void {
+    this.#health.checked();
+    try {
+      this.#options.keepLock();
+      this.#health.clear('lock');
+    } catch (error) {
+      this.#fault('lock', error);
+    }
   }
 
   /** A part of the daemon can't do its work, or (with no error) can again. */

@@ -9,12 +9,16 @@ import { LOCK_EX, libc } from './libc.js';
 /** The right to be the one daemon of a project. */
 export interface ProjectLock {
   readonly holder: ProcessIdentity;
+  /** Writes the lock again where somebody removed it. Throws START_FAILED when it can't be written. */
+  restore(): void;
   /** Gives the right back; harmless when done twice. */
   release(): void;
 }
 
 /** How often a lock that was stale, then gone, then taken by another, is looked at again before we give up. */
 const TRIES = 5;
+const EMPTY_PATIENCE_MS = 2_000;
+const EMPTY_POLL_MS = 10;
 
 /**
  * Takes the project's lock. It is a file made with `wx`, so of many takers one wins. A lock whose process is gone
@@ -38,9 +42,12 @@ function alreadyRunning(pid: number): AiwgdError {
   return new AiwgdError('ALREADY_RUNNING', `Daemon is already running (PID: ${pid})`, { data: { pid } });
 }
 
+/** Undefined where there is a lock, or where somebody took ours for a damaged one. */
 function create(path: string): ProjectLock | undefined {
-  // Before the file is there: whoever finds it empty has to wait for what we write.
+  // Known before the file is made: between that and the write, the lock is empty.
   const holder = identityOf();
+  if (holder === undefined)
+    throw new AiwgdError('START_FAILED', 'This process cannot read its own start time, which its lock needs');
   let file: number;
   try {
     file = openSync(path, 'wx', 0o600);
@@ -49,7 +56,6 @@ function create(path: string): ProjectLock | undefined {
     throw new AiwgdError('START_FAILED', `Cannot create the lock ${path}: ${messageOf(cause)}`, { cause });
   }
   try {
-    if (holder === undefined) throw new Error('this process cannot read its own start time');
     writeAll(file, Buffer.from(`${JSON.stringify(holder)}\n`));
   } catch (cause) {
     rmSync(path, { force: true });
@@ -57,19 +63,23 @@ function create(path: string): ProjectLock | undefined {
   } finally {
     closeSync(file);
   }
-  return { holder, release: () => releaseOwn(path, holder) };
+  if (!isOwn(path, holder)) return undefined;
+  return { holder, restore: () => void create(path), release: () => releaseOwn(path, holder) };
+}
+
+function isOwn(path: string, own: ProcessIdentity): boolean {
+  const found = read(path);
+  return typeof found === 'object' && found.pid === own.pid && found.startTime === own.startTime;
 }
 
 function releaseOwn(path: string, own: ProcessIdentity): void {
-  const found = read(path);
-  if (typeof found === 'object' && found.pid === own.pid && found.startTime === own.startTime) {
-    rmSync(path, { force: true });
-  }
+  if (isOwn(path, own)) rmSync(path, { force: true });
 }
 
-function read(path: string): ProcessIdentity | 'gone' | 'damaged' {
+function read(path: string): ProcessIdentity | 'gone' | 'empty' | 'damaged' {
   try {
-    return parseLock(readFileSync(path, 'utf8')) ?? 'damaged';
+    const text = readFileSync(path, 'utf8');
+    return text === '' ? 'empty' : (parseLock(text) ?? 'damaged');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'gone';
     throw new AiwgdError('START_FAILED', `Cannot read the lock ${path}: ${messageOf(error)}`, {
@@ -78,13 +88,16 @@ function read(path: string): ProcessIdentity | 'gone' | 'damaged' {
   }
 }
 
-/** Between its creation and the write that follows at once, a lock is empty: look again before calling it damaged. */
+/**
+ * Between its creation and the write that follows at once, a lock is empty: only when it stays so for long is its maker
+ * dead, and not just held up on a busy machine.
+ */
 function readSettled(path: string): ProcessIdentity | 'gone' | 'damaged' {
   const pause = new Int32Array(new SharedArrayBuffer(4));
-  for (let tries = 0; tries < 20; tries += 1) {
+  for (let waited = 0; waited < EMPTY_PATIENCE_MS; waited += EMPTY_POLL_MS) {
     const found = read(path);
-    if (found !== 'damaged') return found;
-    Atomics.wait(pause, 0, 0, 10);
+    if (found !== 'empty') return found;
+    Atomics.wait(pause, 0, 0, EMPTY_POLL_MS);
   }
   return 'damaged';
 }

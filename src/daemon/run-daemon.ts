@@ -25,9 +25,9 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
     await run(options, releases);
     return 0;
   } catch (error) {
-    const known = error instanceof AiwgdError ? error : undefined;
-    // Who hears of the failure may look at once: by then nothing is left behind.
+    // Before the report: whoever waits for it finds nothing left, and can start again at once.
     await releases.releaseAll(undefined);
+    const known = error instanceof AiwgdError ? error : undefined;
     options.report({
       error: {
         code: known?.code ?? 'START_FAILED',
@@ -83,6 +83,7 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
     clock: systemClock,
     stop,
     thread,
+    keepLock: () => lock.restore(),
   });
   releases.push('daemon', () => daemon?.close());
 

@@ -5,6 +5,9 @@ import { keepAsidePath } from './keep-aside.js';
 import { seqOf } from './task-id.js';
 import type { StoredTask } from './task-store.js';
 
+/** New tasks are counted on from the highest number, and a task id has no more than fifteen digits. */
+const HIGHEST_NUMBER = 1e12;
+
 /** A `tasks.json` whose content is not what it should be; the caller keeps it with `keepDamagedTasksFile`. */
 export class DamagedTasksFileError extends AiwgdError {
   constructor(path: string, reason: string, cause?: unknown) {
@@ -30,8 +33,12 @@ export async function importOriginal(path: string): Promise<StoredTask[]> {
     const place = `tasks[${index}]`;
     if (!isRecord(task)) throw new DamagedTasksFileError(path, `${place} is no object`);
     const { id, prompt, state } = task;
-    if (typeof id !== 'string' || seqOf(id) === undefined) {
+    const seq = typeof id === 'string' ? seqOf(id) : undefined;
+    if (typeof id !== 'string' || seq === undefined) {
       throw new DamagedTasksFileError(path, `${place}.id is no task id such as "task-0001"`);
+    }
+    if (seq > HIGHEST_NUMBER) {
+      throw new DamagedTasksFileError(path, `${place}.id is too high: it leaves no numbers for new tasks`);
     }
     if (typeof prompt !== 'string') throw new DamagedTasksFileError(path, `${place}.prompt is no text`);
     if (!isOneOf(TASK_STATES, state)) {

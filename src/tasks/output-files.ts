@@ -1,4 +1,5 @@
-import { type FileHandle, mkdir, open, rm, stat, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AiwgdError } from '../protocol/errors.js';
 import type { OutputSlice, OutputStream } from '../protocol/method-types.js';
@@ -25,6 +26,12 @@ export interface OutputRead {
 }
 
 const LONGEST_CHARACTER = 4;
+
+/**
+ * An agent may put anything in the place of its files: a FIFO must not be waited for, for each one that is holds one
+ * of the few threads that do all file work, and a link must not lead out of the folder.
+ */
+const READ_ONLY = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
 /**
  * Where attempts leave their output: `<actions>/<task id>/attempt-<n>/`. Reads are bounded by what is asked for,
@@ -97,7 +104,8 @@ export class OutputFiles {
   /** Bytes that an attempt has written; 0 where there is no file. */
   async size(taskId: string, attempt: number, stream: OutputStream = 'stdout'): Promise<number> {
     try {
-      return (await stat(this.paths(taskId, attempt)[stream])).size;
+      const found = await lstat(this.paths(taskId, attempt)[stream]);
+      return found.isFile() ? found.size : 0;
     } catch (error) {
       if (isMissing(error)) return 0;
       throw error;
@@ -117,17 +125,19 @@ export class OutputFiles {
   }
 }
 
-/** Up to `length` bytes from `offset` on; undefined where there is no such file. */
+/** Up to `length` bytes from `offset` on; undefined where there is no such file, or something else in its place. */
 async function readBytes(path: string, offset: number, length: number): Promise<Buffer | undefined> {
   let file: FileHandle;
   try {
-    file = await open(path, 'r');
+    file = await open(path, READ_ONLY);
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
   }
   try {
-    const { size } = await file.stat();
+    const found = await file.stat();
+    if (!found.isFile()) return undefined;
+    const { size } = found;
     const bytes = Buffer.alloc(Math.max(0, Math.min(length, size - offset)));
     let filled = 0;
     while (filled < bytes.length) {
@@ -167,7 +177,9 @@ function requireByteCount(name: string, value: number): void {
   throw new AiwgdError('INVALID_PARAMS', `${name} is ${value}; it must be a whole number of bytes.`);
 }
 
+/** ELOOP: a link stands there; ENXIO: a socket. */
+const NO_FILE = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO']);
+
 function isMissing(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === 'ENOENT' || code === 'ENOTDIR';
+  return NO_FILE.has((error as NodeJS.ErrnoException).code ?? '');
 }

@@ -20,8 +20,8 @@ export interface TasksExportOptions {
   path: string;
   clock: Clock;
   log: Log;
-  /** Told of each export that failed (a full disk, say); the file is then the one before. */
-  onError: (error: unknown) => void;
+  /** Told of each export that failed (a full disk, say; the file is then the one before), and undefined when it is over. */
+  onFault: (error: unknown) => void;
 }
 
 /**
@@ -48,7 +48,7 @@ export class TasksExport {
     this.#arm(this.#notBefore - this.#options.clock.monotonic());
   }
 
-  /** Writes now what has not been written yet. A failure goes to `onError`. */
+  /** Writes now what has not been written yet. A failure goes to `onFault`. */
   async flush(): Promise<void> {
     await this.#writing;
     if (this.#dirty) await this.#export();
@@ -86,17 +86,18 @@ export class TasksExport {
 
   /** Answers how long to wait before the next export, should one be due. Never throws. */
   async #write(): Promise<number> {
-    const { clock, log, onError } = this.#options;
+    const { clock, log, onFault } = this.#options;
     const start = clock.monotonic();
     this.#dirty = false;
     let pause: number | undefined;
     try {
       await this.#replaceFile();
+      onFault(undefined);
     } catch (error) {
       this.#dirty = true;
       pause = RETRY_MS;
       log.warn({ err: messageOf(error) }, 'tasks.json could not be written; the one before stays.');
-      onError(error);
+      onFault(error);
     }
     const end = clock.monotonic();
     const shortest = Math.max(SHORTEST_PAUSE_MS, PAUSE_FACTOR * (end - start));

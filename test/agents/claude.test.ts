@@ -54,6 +54,23 @@ describe('the verdict on what claude printed', () => {
     expect(Object.keys(EXPECTED).toSorted()).toEqual(Object.keys(index).toSorted());
   });
 
+  it.each([
+    ['a usage of too many levels', `"usage":${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`],
+    ['a usage of megabytes', `"usage":{"a":"${'x'.repeat(3_000_000)}"}`],
+    ['a cost and a session that are none', `"total_cost_usd":1e999,"session_id":"${'x'.repeat(3_000_000)}"`],
+  ])('passes over %s', (_, fields) => {
+    const line = `{"type":"result","is_error":false,"result":"r",${fields}}\n`;
+    expect(verdictOn('ok', Buffer.from(line))).toEqual({
+      ok: true,
+      result: 'r',
+      error: null,
+      failureClass: null,
+      sessionId: null,
+      costUsd: null,
+      usage: null,
+    });
+  });
+
   it.each(Object.keys(index))('%s', (name) => {
     const expected = EXPECTED[name]!;
     const verdict = verdictOn(name);

@@ -191,6 +191,17 @@ describe('after a crash', () => {
     await second.supervisor.stop({ graceMs: 0 });
   });
 
+  it('an agent is ended also where the store was begun anew, before its task runs again', async () => {
+    await using rig = await startedRig();
+    await stubborn(rig);
+    const anew = new Rig({ root: rig.root });
+    await anew.submit('echo again');
+    await anew.supervisor.start({ strays: 'all' });
+    await until('it runs', () => anew.topics('task-0001').includes('task:started'));
+    expect(anew.leftovers().length).toBeLessThanOrEqual(1);
+    await anew.supervisor.stop({ graceMs: 0 });
+  });
+
   it('a task that was interrupted too often has failed', async () => {
     const store = new MemoryTaskStore(systemClock);
     await using rig = await startedRig({ store });

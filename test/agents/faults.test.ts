@@ -1,10 +1,11 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { systemClock } from '#aiwgd/platform/clock.js';
 import { AiwgdError } from '#aiwgd/protocol/errors.js';
 import { FakeClock } from '#aiwgd/testing/fake-clock.js';
 import { MemoryTaskStore } from '#aiwgd/testing/memory-task-store.js';
-import { STUBBORN, startedRig, until } from './harness.js';
+import { Rig, STUBBORN, startedRig, until } from './harness.js';
 
 /** A store whose disk is full for outcomes as long as it is told so. */
 class FullStore extends MemoryTaskStore {
@@ -79,6 +80,33 @@ describe('a store that cannot take an outcome', () => {
     expect(await rig.get(id)).toMatchObject({ state: 'completed', result: 'precious' });
     expect((await rig.ended(next)).state).toBe('completed');
     expect(rig.faults.at(-1)).toBeNull();
+  });
+});
+
+/** A store that takes no usage, as a real one where it has too many levels. */
+class ChoosyStore extends MemoryTaskStore {
+  override finish(...args: Parameters<MemoryTaskStore['finish']>): Promise<boolean> {
+    if (args[1].usage !== null) return Promise.reject(new AiwgdError('INVALID_PARAMS', 'Too many levels'));
+    return super.finish(...args);
+  }
+}
+
+describe('an outcome that no store takes', () => {
+  it('is stored without what the agent said', async () => {
+    const script = `echo '{"type":"result","is_error":false,"result":"r","usage":{"a":1}}'`;
+    await using rig = new Rig({
+      store: new ChoosyStore(systemClock),
+      agents: { odd: { provider: 'claude', program: './odd' } },
+    });
+    rig.program('odd', `#!/bin/sh\n${script}\n`);
+    await rig.supervisor.start();
+    const task = await rig.run('x', { agent: 'odd' });
+    expect(task).toMatchObject({
+      state: 'completed',
+      usage: null,
+      error: expect.stringContaining('Too many levels'),
+    });
+    expect(rig.faults).toEqual([]);
   });
 });
 
@@ -196,5 +224,32 @@ describe('a program that speaks as claude does', () => {
       return rig.topics(id).includes('task:completed');
     });
     expect(await rig.get(id)).toMatchObject({ state: 'completed', signal: 'SIGTERM' });
+  });
+});
+
+describe('an agent that tampers with the files of its attempt', () => {
+  const FOLDER = 'cd "$AIWG_PROJECT/actions/$AIWG_TASK_ID/attempt-1"';
+
+  it('does not hold up its outcome by a FIFO in the place of the result file', async () => {
+    await using rig = await startedRig();
+    const task = await rig.run(`${FOLDER} && mkfifo result.json.tmp && echo done`);
+    expect(task).toMatchObject({ state: 'completed', result: 'done' });
+    expect(JSON.parse(rig.read(task.id, 'result.json'))).toMatchObject({ taskId: task.id, ok: true });
+  });
+
+  it('neither keeps the task from being run again nor leads the next attempt elsewhere', async () => {
+    await using rig = await startedRig();
+    const victim = join(rig.root, 'victim');
+    writeFileSync(victim, 'precious');
+    const id = await rig.submit(
+      `${FOLDER} && test ! -e ../ran || { echo again; exit 0; }
+      rm prompt stdout.log && mkdir prompt result.json && ln -s ${victim} stdout.log && touch ../ran`,
+    );
+    await rig.ended(id);
+    rig.events.length = 0;
+    await rig.supervisor.retry(id);
+    expect(await rig.ended(id)).toMatchObject({ state: 'completed', result: 'again' });
+    expect(rig.faults).toEqual([]);
+    expect(readFileSync(victim, 'utf8')).toBe('precious');
   });
 });

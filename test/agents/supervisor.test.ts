@@ -1,4 +1,12 @@
-import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Rig, startedRig, until } from './harness.js';
@@ -113,6 +121,20 @@ describe('a task', () => {
   });
 });
 
+/** What this process has open in a folder; Linux only, nothing elsewhere. */
+function openFilesBelow(folder: string): string[] {
+  if (process.platform !== 'linux') return [];
+  return readdirSync('/proc/self/fd').flatMap((name) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${name}`);
+      return path.startsWith(folder) ? [path] : [];
+    } catch {
+      // The descriptor with which the list was read.
+      return [];
+    }
+  });
+}
+
 describe('an agent that cannot be run', () => {
   it.each([
     ['no-such-program-anywhere', /not found on PATH.*install/],
@@ -120,16 +142,19 @@ describe('an agent that cannot be run', () => {
     ['./plain', /not executable; try: chmod \+x/],
     ['./folder', /is a directory/],
     ['./lost', /interpreter in its first line does not exist/],
+    ['./loop', /loop cannot be run \(ELOOP\)/],
   ])('%s fails the task at once', async (program, error) => {
     await using rig = new Rig({ agents: { odd: { provider: 'command', command: [program] } } });
     writeFileSync(join(rig.root, 'plain'), 'x');
     chmodSync(join(rig.root, 'plain'), 0o644);
     mkdirSync(join(rig.root, 'folder'));
     rig.program('lost', '#!/no/such/interpreter\n');
+    symlinkSync('loop', join(rig.root, 'loop'));
     await rig.supervisor.start();
     const task = await rig.run('x', { agent: 'odd', retries: 3 });
     expect(task).toMatchObject({ state: 'failed', attempt: 1, error: expect.stringMatching(error) });
     expect((await rig.run('echo fine')).result).toBe('fine');
+    expect(openFilesBelow(rig.root)).toEqual([]);
   });
 
   it('for its folder has gone is told so', async () => {
@@ -149,7 +174,9 @@ describe('a submission', () => {
     [{ prompt: 'a\0b' }, /NUL/],
     [{ prompt: 'x', agent: 'nobody' }, /no agent named "nobody".*sh/],
     [{ prompt: 'x', cwd: 'no/such' }, /does not exist/],
-    [{ prompt: 'x', cwd: '/etc/passwd' }, /does not exist/],
+    [{ prompt: 'x', cwd: '/etc/passwd' }, /is a file/],
+    [{ prompt: 'x', cwd: '/etc/passwd/x' }, /does not exist/],
+    [{ prompt: 'x', cwd: 'y'.repeat(256) }, /cannot be used \(ENAMETOOLONG\)/],
   ])('%j is refused', async (params, message) => {
     await using rig = new Rig();
     await expect(rig.supervisor.submit(params)).rejects.toMatchObject({

@@ -93,6 +93,41 @@ describe('kill -9 of the daemon', () => {
   });
 });
 
+describe('a start beside a living daemon whose lock was removed', () => {
+  it('is refused, and touches neither its files nor its agents', async () => {
+    const project = new Project({
+      config: {
+        default_agent: 'sh',
+        agents: { sh: script('touch up; until test -e go; do sleep 0.05; done; echo whole') },
+      },
+    });
+    await project.start();
+    await project.ok(['task', 'submit', 'work']);
+    await until('the agent runs', () => existsSync(join(project.root, 'up')));
+    const lock = readFileSync(project.paths.lock);
+    rmSync(project.paths.lock);
+    const second = await project.run(['start']);
+    writeFileSync(project.paths.lock, lock);
+    expect(second).toMatchObject({ code: 1, stderr: expect.stringContaining('already listens') });
+    expect(existsSync(project.paths.pid)).toBe(true);
+    writeFileSync(join(project.root, 'go'), '');
+    await project.ok(['task', 'wait', 'task-0001']);
+    const task = await project.json<Task>(['task', 'get', 'task-0001']);
+    expect(task).toMatchObject({ state: 'completed', attempt: 1, result: 'whole' });
+  });
+});
+
+it('a lock that was removed is back at the next heartbeat, and stop finds the daemon', async () => {
+  const project = new Project({ config: { daemon: { heartbeat_interval_seconds: 1 } } });
+  const { pid } = await project.start();
+  rmSync(project.paths.lock);
+  await until('the lock is back', () => existsSync(project.paths.lock));
+  expect(project.daemon().pid).toBe(pid);
+  await project.ok(['stop']);
+  expect(startTimeOf(pid)).toBeUndefined();
+  expect(existsSync(project.paths.lock)).toBe(false);
+});
+
 describe('what lies damaged in the folder', () => {
   const config = { default_agent: 'sh', agents: { sh: script('cat') } };
 
@@ -118,6 +153,31 @@ describe('what lies damaged in the folder', () => {
       ['task-0001', 'for later', 'queued'],
     ]);
     expect(await project.ok(['task', 'submit', 'next', '--wait'])).toContain('next');
+  });
+
+  it('an emptied database is told in health, the queue comes from tasks.json, and no agent runs twice', async () => {
+    const project = new Project({
+      config: {
+        default_agent: 'sh',
+        agents: { sh: script('echo "$$" >> runs; test -e go && exit 0; exec sleep 1000') },
+      },
+    });
+    await project.start();
+    await project.ok(['task', 'submit', 'for later', '--delay', '1h']);
+    await project.ok(['task', 'submit', 'work']);
+    const exported = () => readFileSync(project.paths.tasksExport, 'utf8');
+    await until('the agent runs', () => existsSync(join(project.root, 'runs')));
+    await until('both are exported', () => /"state":"running"/.test(exported()));
+    await project.kill();
+    const [first] = project.agents();
+    writeFileSync(join(project.root, 'go'), '');
+    for (const suffix of ['', '-wal']) writeFileSync(project.paths.database + suffix, '');
+    await project.start();
+    await project.ok(['task', 'wait', 'task-0002']);
+    expect(startTimeOf(first ?? 0)).toBeUndefined();
+    expect((await project.json<Task>(['task', 'get', 'task-0001'])).prompt).toBe('for later');
+    const { health } = await project.json<{ health: { issues: { code: string }[] } }>(['status']);
+    expect(health.issues).toMatchObject([{ code: 'database_empty' }]);
   });
 
   it("the original program's tasks.json is taken in, a damaged one kept aside", async () => {

@@ -363,7 +363,7 @@ describe('what an agent or a mistake does to the daemon', () => {
         env: project.env,
       },
     );
-    expect(ran).toMatchObject({ code: 1, stderr: expect.stringContaining('A daemon answers on') });
+    expect(ran).toMatchObject({ code: 1, stderr: expect.stringContaining('A daemon already listens') });
     expect(project.daemon()).toEqual(daemon);
     await project.ok(['ping']);
   });

@@ -1,4 +1,5 @@
-import { appendFileSync, existsSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -104,5 +105,25 @@ describe('OutputFiles', () => {
     await files.remove('task-0001');
     await files.remove('task-0001');
     expect(await files.size('task-0001', 1)).toBe(0);
+  });
+
+  it('neither waits for nor follows what an agent put in the place of its file', async () => {
+    const { files, paths } = await filesWith('x');
+    const secret = join(paths.folder, '..', 'secret');
+    writeFileSync(secret, 'secret');
+    const replacements = [
+      () => spawnSync('mkfifo', [paths.stdout]),
+      () => symlinkSync(secret, paths.stdout),
+      () => symlinkSync(paths.stdout, paths.stdout),
+      () => mkdirSync(paths.stdout),
+    ];
+    for (const replace of replacements) {
+      rmSync(paths.stdout, { recursive: true });
+      replace();
+      const slice = await files.read({ ...TASK, offset: 0, limit: 10, ended: true });
+      expect(slice).toEqual({ data: '', nextOffset: 0, eof: true });
+      expect(await files.tail('task-0001', 1, 10)).toBe('');
+      expect(await files.size('task-0001', 1)).toBe(0);
+    }
   });
 });

@@ -80,6 +80,10 @@ describe('importOriginal', () => {
     ['{"tasks": {}}', 'no list "tasks"'],
     ['{"tasks": [null]}', 'tasks[0] is no object'],
     ['{"tasks": [{"id": "../x", "prompt": "p", "state": "queued"}]}', 'tasks[0].id'],
+    [
+      '{"tasks": [{"id": "task-999999999999999", "prompt": "p", "state": "queued"}]}',
+      'tasks[0].id is too high',
+    ],
     ['{"tasks": [{"id": "task-0001", "prompt": 5, "state": "queued"}]}', 'tasks[0].prompt'],
     ['{"tasks": [{"id": "task-0001", "prompt": "p", "state": "lost"}]}', 'tasks[0].state'],
   ])('says what is wrong with %j', async (content, reason) => {
@@ -113,7 +117,7 @@ function setUp(path = join(temporaryFolder(), 'tasks.json')) {
   const clock = new FakeClock();
   const store = new MemoryTaskStore(clock);
   const errors: unknown[] = [];
-  const tasks = new TasksExport({ store, path, clock, log: noLog, onError: (error) => errors.push(error) });
+  const tasks = new TasksExport({ store, path, clock, log: noLog, onFault: (error) => errors.push(error) });
   const read = (): Exported => JSON.parse(readFileSync(path, 'utf8')) as Exported;
   return { clock, store, errors, tasks, read, path };
 }
@@ -181,11 +185,12 @@ describe('TasksExport', () => {
     await store.submit([newTask()]);
     tasks.changed();
     await tasks.flush();
-    expect(errors).toMatchObject([{ code: 'EISDIR' }]);
+    expect(errors).toMatchObject([undefined, { code: 'EISDIR' }]);
     expect(read().tasks.length).toBe(1);
     rmSync(`${path}.tmp`, { recursive: true });
     clock.advance(30_000);
     await vi.waitFor(() => expect(read().tasks.length).toBe(2));
+    await vi.waitFor(() => expect(errors.slice(2)).toEqual([undefined]));
     await tasks.close();
   });
 });

@@ -26,6 +26,10 @@ interface ResultLine {
   usage?: unknown;
 }
 
+/** Far above what there is; both stand in every list of tasks. */
+const MAX_SESSION_ID_CHARACTERS = 1000;
+const MAX_USAGE_CHARACTERS = 64 * 1024;
+
 /** Claude Code, headless: one JSON message a line on stdout. */
 export function claudeProvider(config: ClaudeAgentConfig): AgentProvider {
   return {
@@ -82,7 +86,8 @@ class ClaudeParser implements OutputParser {
   }
 
   #noteSession(message: Record<string, unknown>): void {
-    if (typeof message['session_id'] === 'string') this.sessionId = message['session_id'];
+    const id = message['session_id'];
+    if (typeof id === 'string' && id.length <= MAX_SESSION_ID_CHARACTERS) this.sessionId = id;
   }
 
   #noteLimit(info: unknown): void {
@@ -95,8 +100,8 @@ class ClaudeParser implements OutputParser {
     if (result === undefined) return this.#noResult(exit);
     const common = {
       sessionId: this.sessionId,
-      costUsd: typeof result.total_cost_usd === 'number' ? result.total_cost_usd : null,
-      usage: isObject(result.usage) ? (result.usage satisfies Usage) : null,
+      costUsd: Number.isFinite(result.total_cost_usd) ? (result.total_cost_usd as number) : null,
+      usage: usageOf(result.usage),
     };
     const text = typeof result.result === 'string' ? endOfText(result.result, MAX_RESULT_BYTES) : null;
     // The exit code and the subtype both lie: an API failure is a "success" with `is_error`.
@@ -121,6 +126,17 @@ class ClaudeParser implements OutputParser {
           ? 'no_result'
           : 'signal',
     };
+  }
+}
+
+/** What was used, as it was told; null where it is none, or more than fits beside a task. */
+function usageOf(value: unknown): Usage | null {
+  if (!isObject(value)) return null;
+  try {
+    return JSON.stringify(value).length <= MAX_USAGE_CHARACTERS ? value : null;
+  } catch {
+    // Too many levels to be written down.
+    return null;
   }
 }
 

@@ -17,6 +17,6 @@ export interface WorkerOptions {
 export type ToWorker = { type: 'open' } | { type: 'batch'; batch: readonly Operation[] } | { type: 'close' };
 
 export type FromWorker =
-  | { type: 'ready' }
+  | { type: 'ready'; unused: boolean }
   | { type: 'failed'; damaged: boolean; error: ErrorMessage }
   | { type: 'results'; results: OperationResult[] };

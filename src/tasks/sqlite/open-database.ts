@@ -13,9 +13,10 @@ const WAL_LIMIT_BYTES = 8 * 1024 * 1024;
 
 /**
  * Opens the database at `path`, making or migrating it as needed. Throws SQLite's own error (`isDamage` tells a damaged
- * file from other trouble), or STORAGE_FAILED for a directory and for a database of a newer program.
+ * file from other trouble), or STORAGE_FAILED for a directory and for a database of a newer program. `unused`: it has
+ * never held a task.
  */
-export function openDatabase(path: string): { db: DatabaseSyncInstance; engine: Engine } {
+export function openDatabase(path: string): { db: DatabaseSyncInstance; engine: Engine; unused: boolean } {
   makePrivateFile(path);
   const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   try {
@@ -28,11 +29,16 @@ export function openDatabase(path: string): { db: DatabaseSyncInstance; engine: 
     migrate(db);
     const engine = new Engine(db);
     engine.probe();
-    return { db, engine };
+    return { db, engine, unused: isUnused(db) };
   } catch (error) {
     db.close();
     throw error;
   }
+}
+
+/** A task leaves its number here when it is inserted, also when it is forgotten later. */
+function isUnused(db: DatabaseSyncInstance): boolean {
+  return db.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'tasks'").get() === undefined;
 }
 
 /** SQLite gives the -wal and -shm files the mode of the database. */

@@ -18,6 +18,8 @@ export class StoreThread {
   #hasEnded = false;
   /** Where a damaged database was moved to; null when the one at the path was sound or new. */
   damaged: string | null = null;
+  /** Whether the database has never held a task. */
+  unused = false;
 
   private constructor(options: WorkerOptions) {
     this.#path = options.path;
@@ -78,7 +80,10 @@ export class StoreThread {
     const answer = this.#answer();
     this.#send({ type: 'open' });
     const message = await answer;
-    if (message.type === 'ready') return undefined;
+    if (message.type === 'ready') {
+      this.unused = message.unused;
+      return undefined;
+    }
     await this.#worker.terminate();
     return message.type === 'failed' ? message : { damaged: false, error: toErrorMessage(this.#endError(0)) };
   }

@@ -18,7 +18,7 @@ let opened: ReturnType<typeof openDatabase> | undefined;
 function open(): void {
   try {
     opened = openDatabase(path);
-    send({ type: 'ready' });
+    send({ type: 'ready', unused: opened.unused });
   } catch (error) {
     send({ type: 'failed', damaged: isDamage(error), error: toErrorMessage(storageError(error, path)) });
   }
