@@ -25,11 +25,11 @@ const START_LIMIT_MS = 60_000;
 const LAST_WORDS_BYTES = 2_048;
 
 /**
- * The daemon waits most of its life: it is to hold little memory. A young generation of at most 2 MB a half (Node's own
- * is 16), and one arena of the C library for all its threads. Agents do not inherit the variable: theirs is an allow-list.
+ * The daemon waits most of its life: it is to hold little memory. A young generation of at most 1 MB a half (Node's own
+ * is 16), and two arenas of the C library for all its threads. Agents do not inherit the variable: theirs is an allow-list.
  */
-const SMALL_HEAP = ['--max-semi-space-size=2'];
-const FEW_ARENAS = { MALLOC_ARENA_MAX: '1' };
+const SMALL_HEAP = ['--max-semi-space-size=1'];
+const FEW_ARENAS = { MALLOC_ARENA_MAX: '2' };
 
 export interface StartOptions {
   configFile?: string | undefined;
