@@ -121,15 +121,29 @@ export async function reapStrays(request: {
   clock: Clock;
 }): Promise<number[]> {
   if (process.platform !== 'linux') return [];
+  const processes = listProcesses();
   const attempts = new Set<string>();
-  for (const { pid } of listProcesses()) {
+  const starters = new Set<string>();
+  for (const { pid } of processes) {
     const marks = readMarks(pid);
     if (typeof marks !== 'object' || marks.project !== request.projectRoot) continue;
-    if (request.isOurs(marks.attemptId)) attempts.add(marks.attemptId);
+    if (isAncestor(pid, processes)) starters.add(marks.attemptId);
+    else if (request.isOurs(marks.attemptId)) attempts.add(marks.attemptId);
   }
+  // An agent may have started this very daemon; its command waits for us.
+  for (const attemptId of starters) attempts.delete(attemptId);
   const { graceMs, clock } = request;
   const left = await Promise.all(
     [...attempts].map((attemptId) => endTree({ attemptId, leader: undefined, graceMs, clock })),
   );
   return left.flat();
+}
+
+/** Whether this process descends from `pid`. */
+function isAncestor(pid: number, processes: readonly ProcessEntry[]): boolean {
+  const parents = new Map(processes.map((entry) => [entry.pid, entry.ppid]));
+  for (let one = parents.get(process.pid); one !== undefined && one > 1; one = parents.get(one)) {
+    if (one === pid) return true;
+  }
+  return false;
 }

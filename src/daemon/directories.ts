@@ -1,4 +1,4 @@
-import { chmodSync, realpathSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, realpathSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder } from '../platform/make-folder.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
@@ -24,7 +24,9 @@ export interface PreparedDirectories {
 /** Makes the folders of a project; what the daemon keeps is for its owner alone. Throws START_FAILED. */
 export function prepareDirectories(root: string): PreparedDirectories {
   const paths = projectPaths(root);
+  const ignoreFile = join(paths.daemon, '.gitignore');
   const made: string[] = [];
+  let ignoreMade = false;
   try {
     for (const folder of [paths.aiwg, paths.daemon, paths.actions, paths.events]) {
       const mode = folder === paths.aiwg ? 0o755 : 0o700;
@@ -32,7 +34,10 @@ export function prepareDirectories(root: string): PreparedDirectories {
       if (folder !== paths.aiwg) chmodSync(folder, mode);
     }
     // Prompts, output and the database are nobody's source code.
-    writeFileSync(join(paths.daemon, '.gitignore'), '*\n');
+    if (!existsSync(ignoreFile)) {
+      writeFileSync(ignoreFile, '*\n');
+      ignoreMade = true;
+    }
   } catch (cause) {
     throw new AiwgdError(
       'START_FAILED',
@@ -43,7 +48,7 @@ export function prepareDirectories(root: string): PreparedDirectories {
   return {
     paths,
     removeEmpty: () => {
-      if (made.includes(paths.daemon)) rmSync(join(paths.daemon, '.gitignore'), { force: true });
+      if (ignoreMade) rmSync(ignoreFile, { force: true });
       made.toReversed().forEach(removeIfEmpty);
     },
   };

@@ -2,6 +2,7 @@ import type { EventRouter } from '../events/event-router.js';
 import type { Handlers } from '../ipc/rpc-server.js';
 import type { ResultOf } from '../protocol/method-types.js';
 import { VERSION } from '../protocol/version.js';
+import { largeAnswers } from './large-answers.js';
 import { type TaskHandlerParts, taskHandlers } from './task-handlers.js';
 
 export interface HandlerParts extends TaskHandlerParts {
@@ -16,8 +17,14 @@ const DEFAULT_HISTORY_ROWS = 100;
 /** What the daemon answers to each method; the server itself answers `rpc.discover`, `subscribe` and `unsubscribe`. */
 export function rpcHandlers(parts: HandlerParts): Handlers {
   const { router } = parts;
+  const tasks = taskHandlers(parts);
+  const inTurn = largeAnswers();
   return {
-    ...taskHandlers(parts),
+    ...tasks,
+    'task.get': (params, { connection }) => inTurn(connection, () => tasks['task.get'](params)),
+    'task.list': (params, { connection }) => inTurn(connection, () => tasks['task.list'](params)),
+    'task.page': (params, { connection }) => inTurn(connection, () => tasks['task.page'](params)),
+    'task.output': (params, { connection }) => inTurn(connection, () => tasks['task.output'](params)),
     ping: () => ({ pong: true, pid: process.pid, version: VERSION }),
     'daemon.status': () => parts.status(),
     'daemon.reload': () => parts.reload(),
@@ -29,9 +36,9 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
       const event = { type: topic, source: 'rpc', payload, ...(cause === undefined ? {} : { cause }) };
       return { eventId: router.publish(event).id };
     },
-    'event.history': ({ limit = DEFAULT_HISTORY_ROWS, ...query }) =>
-      router.history.query({ ...query, limit }),
-    'event.dead.list': () => router.deadLetters.list(),
+    'event.history': ({ limit = DEFAULT_HISTORY_ROWS, ...query }, { connection }) =>
+      inTurn(connection, () => router.history.query({ ...query, limit })),
+    'event.dead.list': (_, { connection }) => inTurn(connection, () => router.deadLetters.list()),
     'event.dead.retry': async ({ id }) => ({ delivered: await router.deadLetters.retry(id) }),
     'event.dead.drop': ({ id }) => {
       router.deadLetters.drop(id);

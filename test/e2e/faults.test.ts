@@ -107,6 +107,28 @@ describe('memory', () => {
   });
 });
 
+describe('a client that asks for hundreds of large lists and reads none', () => {
+  it('costs a bounded amount of memory, and others are served', async () => {
+    const p = new Project({ config });
+    await p.start();
+    const client = await p.connect();
+    const prompt = 'x'.repeat(4000);
+    const submits = Array.from({ length: 500 }, () => client.task.submit({ prompt, delayMs: 3_600_000 }));
+    await Promise.all(submits);
+    const { pid } = p.daemon();
+    const before = residentMb(pid);
+    const socket = connectSocket(p.paths.socket);
+    onTestFinished(() => void socket.destroy());
+    socket.on('error', () => undefined);
+    const request = '{"jsonrpc":"2.0","id":1,"method":"task.list","params":{"limit":1000}}\n';
+    await new Promise((resolve) => socket.write(request.repeat(256), resolve));
+    for (let n = 0; n < 20; n += 1) {
+      expect(await client.task.list({ limit: 500 })).toHaveLength(500);
+    }
+    expect(residentMb(pid) - before).toBeLessThan(100);
+  });
+});
+
 describe.runIf(isRoot())('as pid 1', () => {
   it('reaps orphans and ends with 0 on SIGTERM', async () => {
     const p = new Project({
