@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { AgentSupervisor } from '../agents/agent-supervisor.js';
 import { EventRouter } from '../events/event-router.js';
@@ -69,6 +70,7 @@ export class Daemon {
   readonly #router: EventRouter;
   #config: Config;
   #closed = false;
+  #databaseInode: number | undefined;
   #parts: Parts | undefined;
   /** Reloads are carried out one after another. */
   #reloading: Promise<unknown> = Promise.resolve();
@@ -135,7 +137,9 @@ export class Daemon {
   async stop(): Promise<void> {
     const { stop } = this.#options;
     const { supervisor } = this.#running;
-    const { reason, graceMs } = await stop.asked;
+    await stop.asked;
+    // As it stands now: a second signal may have come before we were up.
+    const { reason = 'unknown', graceMs } = stop.pending ?? {};
     this.log.info({ reason }, 'stopping');
     this.#publish('daemon.stopping', { reason, pid: process.pid });
     stop.onHurry((patience) => void supervisor.stop({ graceMs: patience }));
@@ -349,6 +353,20 @@ export class Daemon {
     } catch (error) {
       this.#fault('lock', error);
     }
+    this.#checkDatabase();
+  }
+
+  /** SQLite goes on writing into a file that was removed or replaced: all of it would be gone with this process. */
+  #checkDatabase(): void {
+    const { database } = this.#options.paths;
+    const { ino } = statSync(database, { throwIfNoEntry: false }) ?? {};
+    this.#databaseInode ??= ino;
+    if (ino === this.#databaseInode) this.#health.clear('database_gone');
+    else
+      this.#health.raise(
+        'database_gone',
+        `${database} was removed or replaced while the daemon runs. Restart it: the queue is saved to tasks.json at the stop and taken from there.`,
+      );
   }
 
   /** A part of the daemon can't do its work, or (with no error) can again. */

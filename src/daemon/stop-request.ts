@@ -7,8 +7,8 @@ export interface StopAsked {
 
 /** The wish that the daemon stops. The first is final; later ones can only shorten the patience. */
 export class StopRequest {
-  readonly asked: Promise<StopAsked>;
-  #resolve: (asked: StopAsked) => void = () => {};
+  readonly asked: Promise<void>;
+  #resolve: () => void = () => {};
   #first: StopAsked | undefined;
   #onHurry: ((graceMs: number) => void) | undefined;
 
@@ -18,6 +18,7 @@ export class StopRequest {
     });
   }
 
+  /** The wish as it stands; undefined while nobody has one. */
   get pending(): StopAsked | undefined {
     return this.#first;
   }
@@ -25,7 +26,7 @@ export class StopRequest {
   ask(asked: StopAsked): void {
     if (this.#first === undefined) {
       this.#first = asked;
-      this.#resolve(asked);
+      this.#resolve();
       return;
     }
     if (asked.graceMs !== undefined) {

@@ -180,6 +180,20 @@ describe('what lies damaged in the folder', () => {
     expect(health.issues).toMatchObject([{ code: 'database_empty' }]);
   });
 
+  it('a database that is removed under a running daemon is told in health, and a restart saves the queue', async () => {
+    const project = new Project({ config: { ...config, daemon: { heartbeat_interval_seconds: 0.2 } } });
+    await project.start();
+    await project.ok(['task', 'submit', 'for later', '--delay', '1h']);
+    for (const file of readdirSync(project.paths.daemon)) if (file.startsWith('tasks.db')) rm(project, file);
+    await until('health tells', async () => {
+      const { health } = await project.json<{ health: { issues: { code: string }[] } }>(['status']);
+      return health.issues.some(({ code }) => code === 'database_gone');
+    });
+    await project.ok(['restart']);
+    const { state, prompt } = await project.json<Task>(['task', 'get', 'task-0001']);
+    expect({ state, prompt }).toEqual({ state: 'queued', prompt: 'for later' });
+  });
+
   it("the original program's tasks.json is taken in, a damaged one kept aside", async () => {
     const project = new Project({ config });
     await project.start();
