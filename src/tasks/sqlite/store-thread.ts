@@ -43,8 +43,8 @@ export class StoreThread {
   }
 
   /**
-   * Starts a thread that loads its program and touches no file yet, so that this time runs beside other work. It is for
-   * `start`; where it does not come to that, `close` ends it.
+   * Starts a thread that loads its program and opens the database if there is one, so that this time runs beside other
+   * work; it makes no file yet. It is for `start`; where it does not come to that, `close` ends it.
    */
   static prepare(path: string): StoreThread {
     return new StoreThread({ path });

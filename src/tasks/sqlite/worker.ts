@@ -1,4 +1,5 @@
 // Entry of the store's thread: SQLite's calls, disk flushes included, block this thread and not the daemon's.
+import { existsSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { FromWorker, ToWorker, WorkerOptions } from './messages.js';
 import { openDatabase } from './open-database.js';
@@ -15,14 +16,17 @@ function send(message: FromWorker): void {
 
 let opened: ReturnType<typeof openDatabase> | undefined;
 
-function open(): void {
+function open(): FromWorker {
   try {
     opened = openDatabase(path);
-    send({ type: 'ready', unused: opened.unused });
+    return { type: 'ready', unused: opened.unused };
   } catch (error) {
-    send({ type: 'failed', damaged: isDamage(error), error: toErrorMessage(storageError(error, path)) });
+    return { type: 'failed', damaged: isDamage(error), error: toErrorMessage(storageError(error, path)) };
   }
 }
+
+/** A database that is there is opened before we are asked to, beside the daemon's own loading; a new one is made when asked for. */
+const early = existsSync(path) ? open() : undefined;
 
 function close(): void {
   try {
@@ -35,7 +39,7 @@ function close(): void {
 }
 
 port.on('message', (message: ToWorker) => {
-  if (message.type === 'open') open();
+  if (message.type === 'open') send(early ?? open());
   else if (message.type === 'close') close();
   else if (opened !== undefined) {
     send({ type: 'results', results: runBatch(opened.db, opened.engine, message.batch, path) });
