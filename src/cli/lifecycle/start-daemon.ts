@@ -25,9 +25,11 @@ const START_LIMIT_MS = 60_000;
 const LAST_WORDS_BYTES = 2_048;
 
 /**
- * The daemon waits most of its life: it is to hold little memory, so its threads share two arenas of the C library. Agents
- * do not inherit the variable: theirs is an allow-list.
+ * The daemon waits most of its life: it is to hold little memory. A young generation of at most 2 MB a half (Node's own
+ * is 16) keeps it small while agents print gigabytes of lines to parse (+7 instead of +28 MB); its threads share two
+ * arenas of the C library. Agents do not inherit the variable: theirs is an allow-list.
  */
+const SMALL_HEAP = ['--max-semi-space-size=2'];
 const FEW_ARENAS = { MALLOC_ARENA_MAX: '2' };
 
 export interface StartOptions {
@@ -99,7 +101,7 @@ function openStderr(paths: ProjectPaths): number {
 function spawnDaemon(paths: ProjectPaths, stderrFile: number, options: StartOptions): ChildProcess {
   const entry = options.entry ?? fileURLToPath(new URL('../../daemon/main.js', import.meta.url));
   const config = options.configFile === undefined ? [] : ['--config', options.configFile];
-  const child = spawn(process.execPath, [entry, '--project', paths.root, ...config], {
+  const child = spawn(process.execPath, [...SMALL_HEAP, entry, '--project', paths.root, ...config], {
     cwd: paths.root,
     env: { ...withoutMarks(process.env), ...FEW_ARENAS },
     detached: true,
