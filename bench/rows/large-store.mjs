@@ -1,10 +1,12 @@
 // A store full of finished tasks against an empty one: submit, claim, list, stats, start.
 import { systemClock } from '#aiwgd/platform/clock.js';
 import { openSqliteTaskStore } from '#aiwgd/tasks/sqlite/sqlite-task-store.js';
+import { newTask } from '#aiwgd/testing/index.js';
 import { fillStore } from '../fill-store.mjs';
 import { inParallel, inTurns, milliseconds, perSecond, ratioRow } from '../measure.mjs';
 import { BLOCKER, withProject } from '../project.mjs';
 
+const PROMPT = 'Look at the failing test, mend it and say what you did.';
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const OPTIONS = { agents: { blocker: BLOCKER }, parallel: 1 };
 const AGAIN = 5;
@@ -74,29 +76,10 @@ async function claimRow(none, full, stored, { turns, claims }) {
 
 async function claimAndFinish(store, count) {
   for (let index = 0; index < count; index += 1) {
-    await store.submit([newTask()]);
+    await store.submit([newTask({ prompt: PROMPT })]);
     const [claim] = await store.claim({ owner: 'bench', limit: 1, leaseMs: 60_000 });
     await store.finish(claim.token, outcome());
   }
-}
-
-function newTask() {
-  return {
-    prompt: 'Look at the failing test, mend it and say what you did.',
-    agent: null,
-    priority: 0,
-    timeoutMs: null,
-    key: null,
-    runAt: null,
-    waitReason: null,
-    maxAttempts: 3,
-    retries: 0,
-    cwd: null,
-    metadata: {},
-    source: 'rpc',
-    ruleId: null,
-    causedBy: null,
-  };
 }
 
 function outcome() {

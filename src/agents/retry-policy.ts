@@ -116,21 +116,11 @@ export function untouched(error: string | null): Release {
 /** After a crash or reboot: another attempt while there is one left, else the end, so that a task cannot crash for ever. */
 export function settleInterrupted(claim: Claim, cancelRequested: boolean): Settlement {
   const { attempt, maxAttempts, sessionId, outputBytes } = claim.task;
-  const bare = {
-    result: null,
-    exitCode: null,
-    signal: null,
-    sessionId,
-    costUsd: null,
-    usage: null,
-    outputBytes,
-  };
-  if (cancelRequested)
-    return { kind: 'finish', outcome: { state: 'cancelled', error: 'Cancelled', ...bare } };
+  if (cancelRequested) return bareEnd('cancelled', 'Cancelled', claim.task);
   const error = 'Interrupted: the daemon or the machine went down before the agent had finished';
   if (attempt >= maxAttempts) {
     const text = `${error} (attempt ${attempt} of ${maxAttempts})`;
-    return { kind: 'finish', outcome: { state: 'failed', error: text, ...bare } };
+    return bareEnd('failed', text, claim.task);
   }
   return {
     kind: 'release',
@@ -144,4 +134,14 @@ export function settleInterrupted(claim: Claim, cancelRequested: boolean): Settl
       countsAsAttempt: true,
     },
   };
+}
+
+/** The end of a task of which nothing is known but why. */
+export function bareEnd(
+  state: FinalState,
+  error: string,
+  { sessionId, outputBytes }: Pick<Outcome, 'sessionId' | 'outputBytes'>,
+): Settlement {
+  const nothing = { result: null, exitCode: null, signal: null, costUsd: null, usage: null };
+  return { kind: 'finish', outcome: { state, error, sessionId, outputBytes, ...nothing } };
 }

@@ -7,7 +7,7 @@ import { Attempt, type AttemptEnd, failure } from './attempt.js';
 import { agentEnvironment } from './environment.js';
 import { type Launcher, LaunchFault } from './launcher.js';
 import { writeResultFile } from './result-file.js';
-import { type Settlement, settle, untouched } from './retry-policy.js';
+import { bareEnd, type Settlement, settle, untouched } from './retry-policy.js';
 import type { SettlementWriter } from './settlement-writer.js';
 import type { SurvivorScan } from './survivor-scan.js';
 import type { TaskEvents } from './task-events.js';
@@ -158,7 +158,8 @@ export class TaskRun {
       deps.onSettling();
       return;
     }
-    if (this.#cancelAsked && settlement.kind === 'release') settlement = asCancelled(settlement);
+    if (this.#cancelAsked && settlement.kind === 'release')
+      settlement = bareEnd('cancelled', 'Cancelled', settlement.release);
     const file = this.#writeResult(ended);
     await this.#store(settlement, durationMs, file);
   }
@@ -239,24 +240,5 @@ function refused(error: unknown, now: number): AttemptEnd {
     stderrBytes: 0,
     startedAt: now,
     durationMs: 0,
-  };
-}
-
-/** Somebody cancelled a task while its attempt was ending: it does not go back to the queue. */
-function asCancelled(settlement: Settlement & { kind: 'release' }): Settlement {
-  const { sessionId, outputBytes } = settlement.release;
-  return {
-    kind: 'finish',
-    outcome: {
-      state: 'cancelled',
-      error: 'Cancelled',
-      result: null,
-      exitCode: null,
-      signal: null,
-      sessionId,
-      costUsd: null,
-      usage: null,
-      outputBytes,
-    },
   };
 }

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { type FileHandle, lstat, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AiwgdError } from '../protocol/errors.js';
 import type { OutputSlice, OutputStream } from '../protocol/method-types.js';
@@ -56,18 +56,6 @@ export class OutputFiles {
       result: join(folder, 'result.json'),
       prompt: join(folder, 'prompt'),
     };
-  }
-
-  /**
-   * Makes the folder (0700) of an attempt that is about to start, with empty output files (0600). What an earlier attempt of the
-   * same number left (numbers repeat after a retry by hand, or where an attempt did not count) is removed.
-   */
-  async prepare(taskId: string, attempt: number): Promise<AttemptPaths> {
-    const paths = this.paths(taskId, attempt);
-    await rm(paths.folder, { recursive: true, force: true });
-    await mkdir(paths.folder, { recursive: true, mode: 0o700 });
-    for (const path of [paths.stdout, paths.stderr]) await writeFile(path, '', { flag: 'wx', mode: 0o600 });
-    return paths;
   }
 
   /**

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -8,9 +8,10 @@ import { temporaryFolder } from './open-store.js';
 
 const TASK = { taskId: 'task-0001', attempt: 1, stream: 'stdout' } as const;
 
-async function filesWith(content: string | Uint8Array) {
+function filesWith(content: string | Uint8Array) {
   const files = new OutputFiles({ actionsDir: join(temporaryFolder(), 'actions') });
-  const paths = await files.prepare('task-0001', 1);
+  const paths = files.paths('task-0001', 1);
+  mkdirSync(paths.folder, { recursive: true });
   writeFileSync(paths.stdout, content);
   return { files, paths };
 }
@@ -29,18 +30,8 @@ async function readAll(files: OutputFiles, limit: number): Promise<string> {
 }
 
 describe('OutputFiles', () => {
-  it('makes a private folder, and an empty one of a used one', async () => {
-    const { files, paths } = await filesWith('old');
-    expect(statSync(paths.folder).mode & 0o777).toBe(0o700);
-    expect(statSync(paths.stdout).mode & 0o777).toBe(0o600);
-    writeFileSync(paths.result, '{}');
-    await files.prepare('task-0001', 1);
-    expect(existsSync(paths.result)).toBe(false);
-    expect(await files.size('task-0001', 1)).toBe(0);
-  });
-
   it('refuses what is no task and no attempt', async () => {
-    const { files } = await filesWith('');
+    const { files } = filesWith('');
     for (const id of ['../x', 'task-1', 'task-0001/../..', '', 'task-0001\n']) {
       expect(() => files.paths(id, 1)).toThrowError(expect.objectContaining({ code: 'INVALID_PARAMS' }));
       await expect(files.remove(id)).rejects.toMatchObject({ code: 'INVALID_PARAMS' });
@@ -49,7 +40,7 @@ describe('OutputFiles', () => {
   });
 
   it('reads any text whole, in pieces of any size', async () => {
-    const { files, paths } = await filesWith('');
+    const { files, paths } = filesWith('');
     await fc.assert(
       fc.asyncProperty(
         fc.string({ unit: 'binary' }),
@@ -64,7 +55,7 @@ describe('OutputFiles', () => {
   });
 
   it('gets past any bytes, and says of them what a decoder would', async () => {
-    const { files, paths } = await filesWith('');
+    const { files, paths } = filesWith('');
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 40 }), async (bytes) => {
         writeFileSync(paths.stdout, bytes);
@@ -77,7 +68,7 @@ describe('OutputFiles', () => {
 
   it('waits for the rest of a character while the attempt runs', async () => {
     const euro = Buffer.from('€');
-    const { files, paths } = await filesWith(Buffer.concat([Buffer.from('a'), euro.subarray(0, 2)]));
+    const { files, paths } = filesWith(Buffer.concat([Buffer.from('a'), euro.subarray(0, 2)]));
     const read = (offset: number, ended: boolean) => files.read({ ...TASK, offset, limit: 100, ended });
     expect(await read(0, false)).toEqual({ data: 'a', nextOffset: 1, eof: false });
     expect(await read(1, false)).toEqual({ data: '', nextOffset: 1, eof: false });
@@ -88,7 +79,7 @@ describe('OutputFiles', () => {
   });
 
   it('gives the end of the output from a whole character on', async () => {
-    const { files } = await filesWith('xx€€');
+    const { files } = filesWith('xx€€');
     expect(await files.tail('task-0001', 1, 5)).toBe('€');
     expect(await files.tail('task-0001', 1, 6)).toBe('€€');
     expect(await files.tail('task-0001', 1, 100)).toBe('xx€€');
@@ -96,7 +87,7 @@ describe('OutputFiles', () => {
   });
 
   it('takes a missing file for an empty one', async () => {
-    const { files } = await filesWith('x');
+    const { files } = filesWith('x');
     const missing = { ...TASK, attempt: 2, offset: 0, limit: 10 };
     expect(await files.read({ ...missing, ended: false })).toEqual({ data: '', nextOffset: 0, eof: false });
     expect(await files.read({ ...missing, ended: true })).toEqual({ data: '', nextOffset: 0, eof: true });
@@ -108,7 +99,7 @@ describe('OutputFiles', () => {
   });
 
   it('neither waits for nor follows what an agent put in the place of its file', async () => {
-    const { files, paths } = await filesWith('x');
+    const { files, paths } = filesWith('x');
     const secret = join(paths.folder, '..', 'secret');
     writeFileSync(secret, 'secret');
     const replacements = [

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { OutputFiles } from '#aiwgd/tasks/output-files.js';
@@ -13,7 +13,8 @@ async function setUp(count: number, days: number) {
   const store = new MemoryTaskStore(clock);
   const files = new OutputFiles({ actionsDir: join(temporaryFolder(), 'actions') });
   const submitted = await store.submit(Array.from({ length: count }, () => newTask()));
-  const { folder } = await files.prepare('task-0001', 1);
+  const { folder } = files.paths('task-0001', 1);
+  mkdirSync(folder, { recursive: true });
   for (const { id } of submitted) await store.requestCancel(id);
   const start = (): Retention => new Retention({ store, files, clock, days, log: noLog });
   const left = async (): Promise<number> => (await store.counts()).total;
