@@ -52,14 +52,15 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   releases.push('signals', releaseSignals);
 
   const { paths, removeEmpty } = prepareDirectories(resolveProject(options.project));
-  releases.push('folders', () => {
-    if (daemon === undefined) removeEmpty();
-  });
   // The lock of a daemon in another container looks stale from here, its pid being none of ours; its socket answers.
   if ((await isServed(paths.socket)) && findRunningDaemon(paths) === undefined)
     throw alreadyRunning(paths.socket);
   const lock = acquireLock(paths);
   releases.push('lock', () => lock.release());
+  // Only with the lock in hand: who loses a race leaves the folders, also those that it made, to the winner.
+  releases.push('folders', () => {
+    if (daemon === undefined) removeEmpty();
+  });
   writeFileAtomic(paths.pid, `${process.pid}\n`, { mode: 0o644 });
   releases.push('pid file', () => rmSync(paths.pid, { force: true }));
 

@@ -126,6 +126,10 @@ describe('start', () => {
         stderr: expect.stringContaining(`already running (PID: ${pid})`),
       });
     }
+    // The losers took nothing of what the winner needs away with them.
+    for (const name of ['actions', 'events', '.gitignore', '.lock', 'daemon.sock']) {
+      expect(existsSync(join(project.paths.daemon, name)), name).toBe(true);
+    }
   });
 
   it.each([
