@@ -9,6 +9,7 @@ import type { NewEvent } from '#aiwgd/protocol/event.js';
 import type { StoredTask, TaskStore } from '#aiwgd/tasks/task-store.js';
 import { FakeClock } from '#aiwgd/testing/fake-clock.js';
 import { MemoryTaskStore } from '#aiwgd/testing/memory-task-store.js';
+import { endNow } from '../support/temp.js';
 
 export interface RigOptions {
   agents?: AgentsConfig['agents'];
@@ -133,7 +134,7 @@ export class Rig implements AsyncDisposable {
     const driver = clock instanceof FakeClock ? setInterval(() => clock.advance(100), 1) : undefined;
     await stopped;
     clearInterval(driver);
-    for (const pid of this.leftovers()) process.kill(pid, 'SIGKILL');
+    for (const pid of this.leftovers()) endNow(pid);
     await this.store[Symbol.asyncDispose]();
     rmSync(this.root, { recursive: true, force: true });
   }

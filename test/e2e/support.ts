@@ -7,7 +7,7 @@ import { type Client, connect } from '#aiwgd/ipc/client.js';
 import { findRunningDaemon } from '#aiwgd/ipc/running-daemon.js';
 import { isAlive, type ProcessIdentity } from '#aiwgd/platform/process-identity.js';
 import { type ProjectPaths, projectPaths } from '#aiwgd/protocol/project-paths.js';
-import { tempFolder, until } from '../support/temp.js';
+import { endNow, tempFolder, until } from '../support/temp.js';
 
 export const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
@@ -112,9 +112,9 @@ export class Project {
   async #cleanUp(): Promise<void> {
     const running = existsSync(this.paths.daemon) ? findRunningDaemon(this.paths) : undefined;
     if (running !== undefined) this.#seen.set(running.pid, running);
-    for (const identity of this.#seen.values()) if (isAlive(identity)) process.kill(identity.pid, 'SIGKILL');
+    for (const identity of this.#seen.values()) if (isAlive(identity)) endNow(identity.pid);
     for (const identity of this.#seen.values()) await until('the daemon is gone', () => !isAlive(identity));
-    for (const pid of this.agents()) process.kill(pid, 'SIGKILL');
+    for (const pid of this.agents()) endNow(pid);
   }
 }
 
