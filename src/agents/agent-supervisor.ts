@@ -281,6 +281,24 @@ export class AgentSupervisor {
       );
   }
 
+  /**
+   * Takes no more work, lets the outcomes that are on their way be stored, and resolves; agents that run are left alone,
+   * and their tasks are `running` for the next daemon. After `stop` it waits for that instead.
+   */
+  handOver(): Promise<void> {
+    this.#stopping ??= this.#handOver();
+    return this.#stopping;
+  }
+
+  async #handOver(): Promise<void> {
+    this.#loop.close();
+    await this.#loop.settled();
+    const storing = [...this.#runs.values()].filter((run) => run.phase === 'storing');
+    await Promise.all([...this.#returning, ...storing.map((run) => run.done)]);
+    this.#writer.giveUp();
+    this.#leases.close();
+  }
+
   async #allEnded(): Promise<void> {
     await this.#loop.settled();
     await Promise.all([
