@@ -4,7 +4,13 @@ import { START_REPORT_FD, type StartReport } from '../protocol/start-report.js';
 import { runDaemon } from './run-daemon.js';
 
 /** The entry of a detached daemon; `aiwgd start` passes the arguments and reads the report. */
-const { values } = parseArgs({ options: { project: { type: 'string' }, config: { type: 'string' } } });
+const { values } = parseArgs({
+  options: {
+    project: { type: 'string' },
+    config: { type: 'string' },
+    'end-agents': { type: 'boolean', default: false },
+  },
+});
 
 function report(message: StartReport): void {
   try {
@@ -20,6 +26,7 @@ process.exit(
     project: values.project ?? process.cwd(),
     ...(values.config === undefined ? {} : { configFile: values.config }),
     foreground: false,
+    endAgents: values['end-agents'],
     report,
   }),
 );

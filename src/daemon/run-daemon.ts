@@ -45,8 +45,10 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   // First of all: from the lock on, a signal must not end us with what we hold left behind.
   let daemon: Daemon | undefined;
   const stop = new StopRequest();
+  if (options.endAgents) stop.ask({ reason: 'end agents', graceMs: 0 });
   const releaseSignals = installSignals({
     stop: (signal, again) => stop.ask({ reason: signal, ...(again ? { graceMs: 0 } : {}) }),
+    handOver: (signal) => stop.ask({ reason: signal, keepAgents: true }),
     reload: () => void daemon?.reload().catch(() => undefined),
   });
   releases.push('signals', releaseSignals);
@@ -70,12 +72,14 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
 
   if (process.pid === 1) releases.push('orphan reaper', reapOrphans(systemClock));
 
-  const [{ loadConfig }, { Daemon: TheDaemon }] = await Promise.all([
+  const [{ loadConfig, loadToEndAgents }, { Daemon: TheDaemon }] = await Promise.all([
     import('./config-source.js'),
     import('./daemon.js'),
   ]);
   const configFile = options.configFile ?? paths.config;
-  const loaded = loadConfig(configFile, { writeDefault: options.configFile === undefined });
+  const loaded = options.endAgents
+    ? loadToEndAgents(configFile)
+    : loadConfig(configFile, { writeDefault: options.configFile === undefined });
   daemon = await TheDaemon.start({
     paths,
     configFile,
@@ -95,7 +99,8 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   });
   releases.push('service notifier', () => notifier.close());
   notifier.ready();
-  options.report({ ready: { pid: process.pid, socket: daemon.socket, warnings: loaded.warnings } });
+  const { socket, takenOver } = daemon;
+  options.report({ ready: { pid: process.pid, socket, warnings: loaded.warnings, takenOver } });
   await stop.asked;
   notifier.stopping();
   await daemon.stop();
