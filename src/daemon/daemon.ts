@@ -39,6 +39,8 @@ export interface DaemonOptions {
   thread: StoreThread;
   /** Called at each heartbeat: whoever removed the lock has not ended us, and the commands find us by it. */
   keepLock: () => void;
+  /** Called where the daemon ends and leaves agents at work. */
+  onAgentsLeft: () => void;
 }
 
 interface Parts {
@@ -157,7 +159,7 @@ export class Daemon {
     this.#publish('daemon.stopping', { reason, pid: process.pid, keepAgents });
     const { stopGraceMs } = supervisorSettings(this.#reloader.current);
     this.#agentsSettled = keepAgents
-      ? leaveAgents(supervisor, { stop, clock })
+      ? this.#leaveAgents()
       : endAgents(supervisor, { stop, clock, graceMs: graceMs ?? stopGraceMs });
     await this.#agentsSettled;
     await this.close();
@@ -169,6 +171,17 @@ export class Daemon {
     this.#closed = true;
     this.log.info({ uptime_seconds: this.#uptimeSeconds() }, 'daemon ends');
     await this.#releases.releaseAll(this.log);
+  }
+
+  async #leaveAgents(): Promise<void> {
+    const { store, supervisor } = this.#running;
+    await leaveAgents(supervisor, this.#options);
+    const left = await store.counts().then(
+      ({ running }) => running > 0,
+      // Nobody knows: whoever looks for them finds out.
+      () => true,
+    );
+    if (left) this.#options.onAgentsLeft();
   }
 
   async #start(): Promise<void> {
@@ -186,7 +199,7 @@ export class Daemon {
     this.#takenOver = (await store.counts()).running;
     await supervisor.start({ strays: begunAnew ? 'all' : 'known' });
     // A start that fails further on leaves them to the next one.
-    this.#releases.push('agents', () => this.#agentsSettled ?? leaveAgents(supervisor, this.#options));
+    this.#releases.push('agents', () => this.#agentsSettled ?? this.#leaveAgents());
     this.#releases.push('state file', () => state.close());
     await server.listen();
     this.#releases.push('socket', () => server.close());

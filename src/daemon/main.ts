@@ -8,9 +8,14 @@ const { values } = parseArgs({
   options: {
     project: { type: 'string' },
     config: { type: 'string' },
-    'end-agents': { type: 'boolean', default: false },
+    'end-agents': { type: 'boolean' },
+    'grace-ms': { type: 'string' },
   },
 });
+
+function grace(ms: string | undefined): { graceMs?: number } {
+  return ms === undefined ? {} : { graceMs: Number(ms) };
+}
 
 function report(message: StartReport): void {
   try {
@@ -26,7 +31,7 @@ process.exit(
     project: values.project ?? process.cwd(),
     ...(values.config === undefined ? {} : { configFile: values.config }),
     foreground: false,
-    endAgents: values['end-agents'],
+    endAgents: values['end-agents'] === true ? grace(values['grace-ms']) : undefined,
     report,
   }),
 );

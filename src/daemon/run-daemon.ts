@@ -45,7 +45,7 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   // First of all: from the lock on, a signal must not end us with what we hold left behind.
   let daemon: Daemon | undefined;
   const stop = new StopRequest();
-  if (options.endAgents) stop.ask({ reason: 'end agents', graceMs: 0 });
+  if (options.endAgents !== undefined) stop.ask({ reason: 'end agents', ...options.endAgents });
   const releaseSignals = installSignals({
     stop: (signal, again) => stop.ask({ reason: signal, ...(again ? { graceMs: 0 } : {}) }),
     handOver: (signal) => stop.ask({ reason: signal, keepAgents: true }),
@@ -58,7 +58,11 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   if ((await isServed(paths.socket)) && findRunningDaemon(paths) === undefined)
     throw alreadyRunning(paths.socket);
   const lock = acquireLock(paths);
-  releases.push('lock', () => lock.release());
+  let agentsLeft = false;
+  releases.push('lock', () => {
+    // The lock of a process that is gone: by it the commands know that agents may be at work without a daemon.
+    if (!agentsLeft) lock.release();
+  });
   // Only with the lock in hand: who loses a race leaves the folders, also those that it made, to the winner.
   releases.push('folders', () => {
     if (daemon === undefined) removeEmpty();
@@ -89,6 +93,9 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
     stop,
     thread,
     keepLock: () => lock.restore(),
+    onAgentsLeft: () => {
+      agentsLeft = true;
+    },
   });
   releases.push('daemon', () => daemon?.close());
 

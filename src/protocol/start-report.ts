@@ -22,8 +22,11 @@ export interface RunDaemonOptions {
   configFile?: string | undefined;
   /** Stay on the terminal, and show the log there. */
   foreground: boolean;
-  /** Take over what an earlier daemon left running, end it, and nothing else: no task is taken from the queue. */
-  endAgents?: boolean;
+  /**
+   * Take over what an earlier daemon left running, end it as a stop does (within the configured grace where none is
+   * given), and nothing else: no task is taken from the queue.
+   */
+  endAgents?: { graceMs?: number } | undefined;
   /** Told once: the daemon is ready, or the reason why it is not. */
   report: (report: StartReport) => void;
 }

@@ -29,7 +29,7 @@ async function printStatus(paths: ProjectPaths, { output, clock }: Context): Pro
   } catch (error) {
     const daemon = findRunningDaemon(paths);
     if (daemon === undefined) {
-      const { tasksLeftRunning } = await import('../lifecycle/crashed.js');
+      const { tasksLeftRunning } = await import('../lifecycle/left-agents.js');
       const tasksLeft = tasksLeftRunning(paths);
       if (output.json) output.document({ running: false, tasksLeft });
       else for (const line of stoppedLines(tasksLeft)) output.line(line);

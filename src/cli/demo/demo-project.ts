@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { findRunningDaemon } from '../../ipc/running-daemon.js';
 import type { Clock } from '../../platform/clock.js';
 import { type ProjectPaths, projectPaths } from '../../protocol/project-paths.js';
-import { wentWithoutStop } from '../lifecycle/crashed.js';
 import { endLeftAgents } from '../lifecycle/end-left-agents.js';
+import { mayHaveLeftAgents } from '../lifecycle/left-agents.js';
 import { stopDaemon } from '../lifecycle/stop-daemon.js';
 
 function configuration(): object {
@@ -59,7 +59,7 @@ export class DemoProject {
     const daemon = findRunningDaemon(this.paths);
     if (daemon !== undefined) await stopDaemon(daemon, this.#clock, { force: true });
     // The crash of the story leaves an agent at work.
-    else if (wentWithoutStop(this.paths)) await endLeftAgents(this.paths, this.#clock);
+    else if (mayHaveLeftAgents(this.paths)) await endLeftAgents(this.paths, this.#clock, { graceMs: 0 });
     if (!this.#keep)
       rmSync(this.paths.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }

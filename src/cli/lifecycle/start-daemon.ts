@@ -35,7 +35,7 @@ const FEW_ARENAS = { MALLOC_ARENA_MAX: '2' };
 export interface StartOptions {
   configFile?: string | undefined;
   /** The daemon ends what an earlier one left running, and then itself. */
-  endAgents?: boolean;
+  endAgents?: { graceMs?: number | undefined };
   /** The program to run; the daemon's own where not given. */
   entry?: string;
   /** How long the daemon may take, in milliseconds. */
@@ -97,8 +97,7 @@ function openStderr(paths: ProjectPaths): number {
 function spawnDaemon(paths: ProjectPaths, stderrFile: number, options: StartOptions): ChildProcess {
   const entry = options.entry ?? fileURLToPath(new URL('../../daemon/main.js', import.meta.url));
   const config = options.configFile === undefined ? [] : ['--config', options.configFile];
-  const mode = options.endAgents === true ? ['--end-agents'] : [];
-  const args = [...SMALL_HEAP, entry, '--project', paths.root, ...config, ...mode];
+  const args = [...SMALL_HEAP, entry, '--project', paths.root, ...config, ...endingArguments(options)];
   const child = spawn(process.execPath, args, {
     cwd: paths.root,
     env: { ...withoutMarks(process.env), ...FEW_ARENAS },
@@ -107,6 +106,12 @@ function spawnDaemon(paths: ProjectPaths, stderrFile: number, options: StartOpti
   });
   options.onSpawn?.(child);
   return child;
+}
+
+function endingArguments({ endAgents }: StartOptions): string[] {
+  if (endAgents === undefined) return [];
+  const { graceMs } = endAgents;
+  return ['--end-agents', ...(graceMs === undefined ? [] : ['--grace-ms', String(graceMs)])];
 }
 
 /** A daemon that an agent starts is nobody's attempt: with the agent's marks it would be ended with it. */

@@ -12,17 +12,21 @@ const SECOND_SIGNAL_AFTER_MS = 150;
 const KILL_AFTER_MS = 10_000;
 const GONE_AFTER_KILL_MS = 5_000;
 
-export interface StopOptions {
-  /** End it at once: a second signal, then SIGKILL. */
-  force?: boolean;
-  /** Asks the daemon itself to stop; false where it could not be asked, then it gets a signal. */
-  request?: () => Promise<boolean>;
+/** How long a stop may take. */
+export interface Patience {
   /** How long running agents may take, where this stop says so itself. */
   graceMs?: number | undefined;
   /** How long they may take otherwise. Asked only when the default has passed. */
   configuredGraceMs?: () => Promise<number>;
   /** Called once a second while it takes longer than a moment. */
   onWait?: () => void;
+}
+
+export interface StopOptions extends Patience {
+  /** End it at once: a second signal, then SIGKILL. */
+  force?: boolean;
+  /** Asks the daemon itself to stop; false where it could not be asked, then it gets a signal. */
+  request?: () => Promise<boolean>;
 }
 
 /** How the daemon went: by itself, or only by SIGKILL; its agents live on then. */
@@ -41,31 +45,32 @@ export async function stopDaemon(
   const asked = request !== undefined && (await request());
   if (!asked) signalTo(daemon, 'SIGTERM');
   if (force) return forceOut(daemon, clock, options);
-  if (graceMs === undefined) return waitAsConfigured(daemon, clock, options);
   // A signal carries no time: a second one ends the grace.
-  if (!asked && !(await waitUntilGone(daemon, Math.max(graceMs, SECOND_SIGNAL_AFTER_MS), clock, onWait)))
-    signalTo(daemon, 'SIGTERM');
-  const limitMs = graceMs + STOP_MARGIN_MS;
-  if (await waitUntilGone(daemon, limitMs, clock, onWait)) return 'stopped';
-  throw stillThere(daemon, limitMs);
+  if (!asked && graceMs !== undefined) {
+    const gone = await waitUntilGone(daemon, Math.max(graceMs, SECOND_SIGNAL_AFTER_MS), clock, onWait);
+    if (!gone) signalTo(daemon, 'SIGTERM');
+  }
+  await waitUntilStopped(daemon, clock, options);
+  return 'stopped';
 }
 
-async function waitAsConfigured(
+/** Waits until a daemon that was told to stop is gone. Throws TIMED_OUT when it still is there 15 s after its grace. */
+export async function waitUntilStopped(
   daemon: ProcessIdentity,
   clock: Clock,
-  { configuredGraceMs, onWait }: StopOptions,
-): Promise<StopOutcome> {
+  { graceMs, configuredGraceMs, onWait }: Patience,
+): Promise<void> {
   const begun = clock.monotonic();
-  if (await waitUntilGone(daemon, DEFAULT_GRACE_MS + STOP_MARGIN_MS, clock, onWait)) return 'stopped';
-  const limitMs = ((await configuredGraceMs?.()) ?? DEFAULT_GRACE_MS) + STOP_MARGIN_MS;
-  if (await waitUntilGone(daemon, limitMs - (clock.monotonic() - begun), clock, onWait)) return 'stopped';
-  throw stillThere(daemon, limitMs);
-}
-
-function stillThere({ pid }: ProcessIdentity, afterMs: number): AiwgdError {
-  return new AiwgdError(
+  let limitMs = (graceMs ?? DEFAULT_GRACE_MS) + STOP_MARGIN_MS;
+  if (await waitUntilGone(daemon, limitMs, clock, onWait)) return;
+  if (graceMs === undefined && configuredGraceMs !== undefined) {
+    limitMs = (await configuredGraceMs()) + STOP_MARGIN_MS;
+    if (await waitUntilGone(daemon, limitMs - (clock.monotonic() - begun), clock, onWait)) return;
+  }
+  const { pid } = daemon;
+  throw new AiwgdError(
     'TIMED_OUT',
-    `The daemon (PID ${pid}) still runs ${Math.round(afterMs / 1_000)} s after it was told to stop. See what holds it with aiwgd logs; end it with aiwgd stop --force.`,
+    `The daemon (PID ${pid}) still runs ${Math.round(limitMs / 1_000)} s after it was told to stop. See what holds it with aiwgd logs; end it with aiwgd stop --force.`,
     { data: { pid } },
   );
 }

@@ -73,7 +73,7 @@ export function stoppedLines(tasksLeft: readonly string[]): string[] {
   const shown = tasksLeft.slice(0, SHOWN_IDS).join(', ');
   const more = tasksLeft.length > SHOWN_IDS ? ', …' : '';
   return [
-    `Daemon is not running, and did not stop in order: ${plural(tasksLeft.length, 'task')} of it still at work (${shown}${more})`,
-    'To take them over: aiwgd start. To end them: aiwgd stop.',
+    `Daemon is not running, but agents that it left are: ${plural(tasksLeft.length, 'task')} (${shown}${more})`,
+    'aiwgd start takes them over; aiwgd stop ends them',
   ];
 }

@@ -5,24 +5,24 @@ import type { ProjectPaths } from '../../protocol/project-paths.js';
 import type { Task } from '../../protocol/task.js';
 
 /**
- * Whether the project's daemon has gone without a stop (killed, crashed), so that agents of it may be at work. To be
- * asked where none runs. After a reboot, and where there never was a task, no agent can be.
+ * Whether the project's newest daemon has gone in a way that may have left agents at work: killed, crashed, or told to
+ * leave them. To be asked where none runs. After a reboot, and where there never was a task, no agent can be.
  */
-export function wentWithoutStop(paths: ProjectPaths): boolean {
+export function mayHaveLeftAgents(paths: ProjectPaths): boolean {
   try {
     return parseLock(readFileSync(paths.lock, 'utf8'))?.bootId === bootId() && existsSync(paths.database);
   } catch {
-    // No lock: it stopped as it should, or never ran.
+    // No lock: it ended them, or never ran.
     return false;
   }
 }
 
 /**
- * Ids of the tasks whose agents a daemon that went without a stop left at work, as far as can be told without one: of
- * those that `tasks.json` has as not ended, those of which processes live.
+ * Ids of the tasks whose agents the daemon that has gone left at work, as far as can be told without one: of those that
+ * `tasks.json` has as not ended, those of which processes live.
  */
 export function tasksLeftRunning(paths: ProjectPaths): string[] {
-  if (!wentWithoutStop(paths)) return [];
+  if (!mayHaveLeftAgents(paths)) return [];
   const tasks = activeTasks(paths);
   if (process.platform !== 'linux')
     return idsOf(tasks.filter(({ pid }) => pid !== null && startTimeOf(pid) !== undefined));
