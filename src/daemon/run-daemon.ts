@@ -58,7 +58,7 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   if ((await isServed(paths.socket)) && findRunningDaemon(paths) === undefined)
     throw alreadyRunning(paths.socket);
   const lock = acquireLock(paths);
-  let agentsLeft = false;
+  let agentsLeft = lock.inherited;
   releases.push('lock', () => {
     // The lock of a process that is gone: by it the commands know that agents may be at work without a daemon.
     if (!agentsLeft) lock.release();
@@ -98,6 +98,8 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
     },
   });
   releases.push('daemon', () => daemon?.close());
+  // It has taken them over.
+  agentsLeft = false;
 
   const notifier = serviceNotifier({
     environment: process.env,

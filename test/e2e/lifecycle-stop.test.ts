@@ -154,6 +154,16 @@ describe('after a crash', () => {
     await endedInOrder(project);
   });
 
+  it('a start that fails forgets nothing of it', async () => {
+    const project = await atWork(brief);
+    await project.kill();
+    project.configure({ mistyped: true });
+    expect((await project.run(['start'])).code).toBe(1);
+    expect((await project.run(['status'])).stdout).toContain('task-0001');
+    expect(await project.ok(['stop'])).toContain('ended 1 agent');
+    await endedInOrder(project);
+  });
+
   it('start says how many tasks it takes over', async () => {
     const project = await atWork(brief);
     await project.kill();
