@@ -21,12 +21,14 @@ import type { SurvivorScan } from './survivor-scan.js';
 const RANK = {
   /** It has given its result and does not exit. */
   finished: 0,
+  /** It has shown no progress for too long. */
+  stalled: 1,
   /** The daemon stops. */
-  stop: 1,
-  timeout: 2,
-  cancel: 3,
+  stop: 2,
+  timeout: 3,
+  cancel: 4,
   /** Another daemon owns the task now. */
-  lost: 4,
+  lost: 5,
 } as const;
 export type Verb = keyof typeof RANK;
 
@@ -36,8 +38,8 @@ export interface AttemptRequest {
   attempt: number;
   /** Folder of the attempt's files. */
   folder: string;
-  prompt: string;
-  promptOnStdin: boolean;
+  /** What the agent reads on stdin; null for an empty stdin. */
+  stdin: string | null;
   program: string;
   args: readonly string[];
   env: Record<string, string>;
@@ -64,6 +66,8 @@ export interface AttemptEnd {
   verdict: Verdict;
   exitCode: number | null;
   signal: string | null;
+  /** False where nobody saw how the agent ended; code and signal are null then. */
+  exitKnown: boolean;
   outputBytes: number;
   stderrBytes: number;
   /** Wall time in milliseconds since 1970. */
@@ -103,13 +107,13 @@ export class Attempt {
     this.#startedAt = deps.clock.now();
     this.#startedMono = deps.clock.monotonic();
     try {
-      this.#files = new AttemptFiles(request.folder, request.prompt);
+      this.#files = new AttemptFiles(request.folder, request.stdin ?? '');
     } catch (error) {
       throw new LaunchFault(error);
     }
     this.#process = deps.launcher.launch({
       ...request,
-      stdin: request.promptOnStdin ? this.#files.stdin : null,
+      stdin: request.stdin === null ? null : this.#files.stdin,
       stdout: this.#files.stdout,
       stderr: this.#files.stderr,
     });
@@ -166,6 +170,7 @@ export class Attempt {
         verdict,
         exitCode: exit instanceof LaunchRefused ? null : exit.exitCode,
         signal: exit instanceof LaunchRefused ? null : exit.signal,
+        exitKnown: true,
         outputBytes: this.#sizes.stdout,
         stderrBytes: this.#sizes.stderr,
         startedAt: this.#startedAt,
@@ -265,5 +270,6 @@ function refusal(error: LaunchRefused): Verdict {
 
 /** The verdict on an attempt that has nothing but a reason. */
 export function failure(error: string, failureClass: Verdict['failureClass']): Verdict {
-  return { ok: false, result: null, error, sessionId: null, costUsd: null, usage: null, failureClass };
+  const nothing = { result: null, sessionId: null, costUsd: null, usage: null, retryAt: null };
+  return { ok: false, error, failureClass, ...nothing };
 }
