@@ -214,6 +214,7 @@ export function untouched(claim: Claim, error: string | null): Release {
 export function settleInterrupted(claim: Claim, cancelRequested: boolean): Settlement {
   const { attempt, maxAttempts, sessionId, outputBytes } = claim.task;
   if (cancelRequested) return bareEnd('cancelled', 'Cancelled', claim.task);
+  if (claim.takeovers >= MAX_TAKEOVERS) return quarantine(claim);
   const error = 'Interrupted: the daemon or the machine went down before the agent had finished';
   if (attempt >= maxAttempts) {
     const text = `${error} (attempt ${attempt} of ${maxAttempts})`;
