@@ -342,7 +342,7 @@ export class AgentSupervisor {
 
   #giveBack(claim: Claim): void {
     const returning = this.#writer
-      .write(claim.token, { kind: 'release', release: untouched(claim.task.error) })
+      .write(claim.token, { kind: 'release', release: untouched(claim, claim.task.error) })
       .then(
         () => undefined,
         (error: unknown) => {

@@ -367,5 +367,6 @@ export class Attempt {
 
 /** The verdict on an attempt that has nothing but a reason. */
 export function failure(error: string, failureClass: Verdict['failureClass']): Verdict {
-  return { ok: false, result: null, error, sessionId: null, costUsd: null, usage: null, failureClass };
+  const nothing = { result: null, sessionId: null, costUsd: null, usage: null, retryAt: null };
+  return { ok: false, error, failureClass, ...nothing };
 }

@@ -105,7 +105,7 @@ export class TaskRun {
     const { claim } = this;
     const { task } = claim;
     const { projectRoot, attemptFolder, baseEnvironment, events } = this.#deps;
-    const launch = agent.provider.prepare({ prompt: task.prompt, subAgent });
+    const launch = agent.provider.prepare({ prompt: task.prompt, subAgent, resume: task.sessionId });
     const env = agentEnvironment({
       base: baseEnvironment,
       allow: [...agent.provider.envFamily, ...(agent.config.env_allow ?? [])],
@@ -121,8 +121,7 @@ export class TaskRun {
         attemptId: claim.attemptId,
         attempt: task.attempt,
         folder: attemptFolder(task.id, task.attempt),
-        prompt: task.prompt,
-        promptOnStdin: launch.promptOnStdin,
+        stdin: launch.stdin,
         program: launch.program,
         args: launch.args,
         env,
@@ -167,7 +166,8 @@ export class TaskRun {
   #afterFault(error: unknown): Settlement {
     if (error instanceof LaunchFault) {
       this.#deps.onLaunch(error);
-      return { kind: 'release', release: untouched(`The agent could not be started: ${error.message}`) };
+      const text = `The agent could not be started: ${error.message}`;
+      return { kind: 'release', release: untouched(this.claim, text) };
     }
     // A fault of our own: told as such, and the task does not come back to meet it again.
     this.#deps.log.error({ taskId: this.claim.task.id, error: messageOf(error) }, 'An attempt broke down');
@@ -223,8 +223,8 @@ export class TaskRun {
     const { events } = this.#deps;
     const { task } = this.claim;
     if (settlement.kind === 'finish') events.ended(task, settlement.outcome, durationMs);
-    else if (settlement.release.usesRetry)
-      events.retrying(task, settlement.release.error, settlement.release.runAt ?? this.#deps.clock.now());
+    else if (settlement.release.runAt !== null)
+      events.retrying(task, settlement.release.error, settlement.release.runAt);
     else events.queued(task);
   }
 }
@@ -236,6 +236,7 @@ function refused(error: unknown, now: number): AttemptEnd {
     verdict: failure(messageOf(error), 'bad_arguments'),
     exitCode: null,
     signal: null,
+    exitKnown: true,
     outputBytes: 0,
     stderrBytes: 0,
     startedAt: now,

@@ -30,6 +30,7 @@ interface Entry {
   cancelRequested: boolean;
   retries: number;
   retriesLeft: number;
+  takeovers: number;
 }
 
 /** A `TaskStore` without a disk: every promise of the interface but durability. */
@@ -81,6 +82,7 @@ export class MemoryTaskStore implements TaskStore {
           owner,
           leaseUntil: now + leaseMs,
           attemptId: randomUUID(),
+          takeovers: 0,
         });
         entry.cancelRequested = false;
         Object.assign(entry.task, NO_TRACE, { state: 'running', startedAt: this.#iso(), waitReason: null });
@@ -91,13 +93,14 @@ export class MemoryTaskStore implements TaskStore {
 
   async heartbeat(updates: readonly Progress[], leaseMs: number): Promise<Heartbeat[]> {
     this.#checkOpen();
-    return updates.map(({ token, pid, sessionId, outputBytes }) => {
+    return updates.map(({ token, pid, sessionId, outputBytes, steady }) => {
       const entry = this.#held(token);
       if (entry === undefined) return { token, held: false, cancelRequested: false };
       entry.leaseUntil = this.#clock.now() + leaseMs;
       if (pid !== undefined) entry.task.pid = pid;
       if (sessionId !== undefined) entry.task.sessionId = storedText(sessionId);
       if (outputBytes !== undefined) entry.task.outputBytes = outputBytes;
+      if (steady === true) entry.takeovers = 0;
       return { token, held: true, cancelRequested: entry.cancelRequested };
     });
   }
@@ -150,6 +153,7 @@ export class MemoryTaskStore implements TaskStore {
       .slice(0, limit)
       .map((entry) => {
         Object.assign(entry, { fence: entry.fence + 1, owner, leaseUntil: now + leaseMs });
+        entry.takeovers += 1;
         return claimOf(entry);
       });
   }
@@ -275,7 +279,14 @@ export class MemoryTaskStore implements TaskStore {
   }
 }
 
-const NO_HOLDER = { fence: 0, owner: null, leaseUntil: 0, attemptId: '', cancelRequested: false };
+const NO_HOLDER = {
+  fence: 0,
+  owner: null,
+  leaseUntil: 0,
+  attemptId: '',
+  cancelRequested: false,
+  takeovers: 0,
+};
 
 /** What an attempt leaves on a task, taken away. */
 const NO_TRACE = {
@@ -330,6 +341,7 @@ function claimOf(entry: Entry): Claim {
     token: `${entry.seq}.${entry.fence}`,
     attemptId: entry.attemptId,
     retriesLeft: entry.retriesLeft,
+    takeovers: entry.takeovers,
   };
 }
 

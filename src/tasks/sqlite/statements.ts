@@ -32,14 +32,15 @@ export function prepareStatements(db: DatabaseSyncInstance) {
       WHERE state = 'queued' AND run_at <= ?`),
     begin: db.prepare(`
       UPDATE tasks SET state = 'running', fence = fence + 1, owner = :owner, lease_until = :leaseUntil,
-        attempt_id = :attemptId, cancel_requested = 0, attempt = attempt + 1, started_at = :now, pid = NULL,
+        attempt_id = :attemptId, takeovers = 0, cancel_requested = 0, attempt = attempt + 1, started_at = :now, pid = NULL,
         run_at = NULL, wait_reason = NULL, error = NULL, ${NO_TRACE}
       WHERE seq = :seq`),
     heartbeat: db.prepare(`
       UPDATE tasks SET lease_until = :leaseUntil,
         pid = CASE WHEN :setsPid THEN :pid ELSE pid END,
         session_id = CASE WHEN :setsSession THEN :sessionId ELSE session_id END,
-        output_bytes = coalesce(:outputBytes, output_bytes)
+        output_bytes = coalesce(:outputBytes, output_bytes),
+        takeovers = CASE WHEN :steady THEN 0 ELSE takeovers END
       WHERE seq = :seq AND fence = :fence AND state = 'running'
       RETURNING cancel_requested`),
     finish: db.prepare(`
@@ -55,7 +56,8 @@ export function prepareStatements(db: DatabaseSyncInstance) {
         retries_left = max(0, retries_left - :retriesUsed), attempt = max(0, attempt - :attemptsUndone)
       WHERE seq = :seq`),
     takeOver: db.prepare(`
-      UPDATE tasks SET fence = fence + 1, owner = :owner, lease_until = :leaseUntil WHERE seq = :seq`),
+      UPDATE tasks SET fence = fence + 1, owner = :owner, lease_until = :leaseUntil, takeovers = takeovers + 1
+      WHERE seq = :seq`),
     cancelQueued: db.prepare(`
       UPDATE tasks SET state = 'cancelled', completed_at = ?2, run_at = NULL, wait_reason = NULL WHERE seq = ?1`),
     cancelRunning: db.prepare('UPDATE tasks SET cancel_requested = 1 WHERE seq = ?'),
