@@ -45,8 +45,9 @@ export class AttemptLimits {
     return this.#silentMs >= this.#stallMs ? 'stalled' : null;
   }
 
-  /** How long until the next limit can be exceeded, at the earliest. */
+  /** How long until a limit can be exceeded that is not yet, at the earliest. */
   nextMs(): number {
-    return Math.max(1, Math.min(this.#timeoutMs - this.#ranMs, this.#stallMs - this.#silentMs));
+    const left = [this.#timeoutMs - this.#ranMs, this.#stallMs - this.#silentMs];
+    return Math.min(...left.map((ms) => (ms > 0 ? Math.max(ms, 1) : Number.POSITIVE_INFINITY)));
   }
 }

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import type { Clock, Timer } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
 import { bootId, type ProcessIdentity } from '../platform/process-identity.js';
@@ -136,7 +137,7 @@ export class Attempt {
    */
   static launch(plan: AttemptPlan, request: AttemptLaunch, deps: AttemptDeps): Attempt {
     const { clock, scan } = deps;
-    const program = findProgram(request);
+    const program = programFor(plan, request);
     const header: AttemptHeader = {
       attemptId: plan.attemptId,
       bootId: bootId(),
@@ -194,9 +195,9 @@ export class Attempt {
 
   /** Ends it: SIGTERM, `graceMs`, SIGKILL to all its processes. Does nothing once the agent has ended. */
   end(verb: Verb, graceMs: number = this.#plan.killGraceMs): void {
-    if (this.#over) return;
+    if (this.#over || (this.#verb !== null && RANK[verb] <= RANK[this.#verb])) return;
     if (this.#verb === null) this.#graceMs = graceMs;
-    if (this.#verb === null || RANK[verb] > RANK[this.#verb]) this.#verb = verb;
+    this.#verb = verb;
     this.#kick();
   }
 
@@ -241,8 +242,8 @@ export class Attempt {
       if (exit !== undefined) return exit;
       this.#looks += 1;
       const grown = this.#note(await this.#tail.look());
-      const verb = this.#limits.exceeded({ hasResult: this.#plan.parser.hasResult, grown });
-      if (verb !== null) this.end(verb);
+      const exceeded = this.#limits.exceeded({ hasResult: this.#plan.parser.hasResult, grown });
+      if (exceeded !== null) this.end(exceeded);
       this.#beginEnding();
       await this.#wait();
     }
@@ -362,6 +363,16 @@ export class Attempt {
       startedAt,
       durationMs: Math.max(0, Math.round(endedAt - startedAt)),
     };
+  }
+}
+
+function programFor(plan: AttemptPlan, request: LaunchRequest): string {
+  try {
+    return findProgram(request);
+  } catch (error) {
+    // Numbers repeat after a retry by hand: what an earlier attempt wrote is not this one's output.
+    rmSync(plan.folder, { recursive: true, force: true });
+    throw error;
   }
 }
 

@@ -116,7 +116,8 @@ class AttemptTree {
 function signalLeader(leader: ProcessIdentity, runner: ProcessIdentity | undefined): void {
   if (startTimeOf(leader.pid) !== leader.startTime) return;
   const group = processGroupOf(leader.pid);
-  send(group === leader.pid || group === runner?.pid ? -group : leader.pid, 'SIGTERM');
+  const launchedIn = group !== undefined && (group === leader.pid || group === runner?.pid);
+  send(launchedIn ? -group : leader.pid, 'SIGTERM');
 }
 
 /** Signals exactly this process: its identity is checked at the last moment. */
