@@ -28,7 +28,8 @@ function result(fields: string): string {
 /** A rig whose claude plays `steps`, one a run. */
 async function playing(steps: string[], clock = new FakeClock()): Promise<Rig & { clock: FakeClock }> {
   const agents = { claude: { provider: 'claude' as const, program: './claude' } };
-  const rig = new Rig({ agents, clock });
+  // The clock runs much faster than the agents.
+  const rig = new Rig({ agents, clock, settings: { actionTimeoutMs: 1e9 } });
   rig.program('claude', CLAUDE);
   for (const [index, step] of steps.entries()) writeFileSync(join(rig.root, `step-${index + 1}`), step);
   await rig.supervisor.start();
@@ -118,7 +119,14 @@ describe('an agent that has a session', () => {
       rig.clock.advance(50);
       return rig.supervisor.live(id)?.sessionId === SESSION;
     });
-    await rig.supervisor.stop({ graceMs: 5000 });
+    let stopped = false;
+    void rig.supervisor.stop({ graceMs: 5000 }).then(() => {
+      stopped = true;
+    });
+    await until('it has stopped', () => {
+      rig.clock.advance(50);
+      return stopped;
+    });
     const next = new Rig({
       agents: { claude: { provider: 'claude', program: './claude' } },
       store: rig.store,
@@ -135,7 +143,7 @@ describe('an agent that has a session', () => {
 describe('an agent without sessions', () => {
   it('begins again after it was killed', async () => {
     const clock = new FakeClock();
-    await using rig = await startedRig({ clock });
+    await using rig = await startedRig({ clock, settings: { actionTimeoutMs: 1e9 } });
     const id = await rig.submit('test -f begun && echo again && exit; touch begun; kill -KILL $$');
     await until('it has ended', () => {
       clock.advance(1000);
