@@ -120,13 +120,14 @@ describe('an agent that has a session', () => {
       return rig.supervisor.live(id)?.sessionId === SESSION;
     });
     let stopped = false;
-    void rig.supervisor.stop({ graceMs: 5000 }).then(() => {
+    const stopping = rig.supervisor.stop({ graceMs: 5000 }).finally(() => {
       stopped = true;
     });
     await until('it has stopped', () => {
       rig.clock.advance(50);
       return stopped;
     });
+    await stopping;
     const next = new Rig({
       agents: { claude: { provider: 'claude', program: './claude' } },
       store: rig.store,
