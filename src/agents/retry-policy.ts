@@ -118,8 +118,7 @@ function failureOf({ verb, verdict, exitKnown }: AttemptEnd): { failureClass: Fa
 
 const STALLED =
   'The agent showed no progress for as long as its stall_minutes say, and was ended; raise them where that is normal';
-const VANISHED =
-  'Interrupted: the machine went down, or what was to report the agent’s end, before it had finished';
+const VANISHED = 'Interrupted: the machine or the agent’s runner went down before the agent had finished';
 
 /** When a task that met a rate limit comes back; undefined where nobody told when the limit ends. */
 function waitForLimit(

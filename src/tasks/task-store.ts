@@ -46,7 +46,7 @@ export interface Claim {
   /** A UUID made at the claim: the marker by which the attempt's processes are found. */
   attemptId: string;
   retriesLeft: number;
-  /** How often this attempt was taken over since it began, or since its holder last was `steady`. */
+  /** Take-overs in a row, without a `steady` sign of life or a counted end of an attempt in between. */
   takeovers: number;
 }
 

@@ -82,7 +82,6 @@ export class MemoryTaskStore implements TaskStore {
           owner,
           leaseUntil: now + leaseMs,
           attemptId: randomUUID(),
-          takeovers: 0,
         });
         entry.cancelRequested = false;
         Object.assign(entry.task, NO_TRACE, { state: 'running', startedAt: this.#iso(), waitReason: null });
@@ -130,7 +129,8 @@ export class MemoryTaskStore implements TaskStore {
     if (release.usesRetry) entry.retriesLeft = Math.max(0, entry.retriesLeft - 1);
     Object.assign(entry, { owner: null, cancelRequested: false });
     const { task } = entry;
-    if (!release.countsAsAttempt) task.attempt = Math.max(0, task.attempt - 1);
+    if (release.countsAsAttempt) entry.takeovers = 0;
+    else task.attempt = Math.max(0, task.attempt - 1);
     task.pid = null;
     task.state = cancelled ? 'cancelled' : 'queued';
     task.completedAt = cancelled ? this.#iso() : null;
@@ -182,7 +182,7 @@ export class MemoryTaskStore implements TaskStore {
     if (holder !== undefined) {
       throw new AiwgdError('CONFLICT', `${id} cannot be queued again: ${holder.task.id} has the same key.`);
     }
-    entry.retriesLeft = entry.retries;
+    Object.assign(entry, { retriesLeft: entry.retries, takeovers: 0 });
     Object.assign(entry.task, NO_TRACE, { state: 'queued', startedAt: null, completedAt: null, attempt: 0 });
     Object.assign(entry.task, { sessionId: null, runAt: null, waitReason: null });
     return true;

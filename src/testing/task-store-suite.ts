@@ -217,7 +217,15 @@ export function taskStoreSuite(name: string, engine: TaskStoreEngine, tools: Tes
       await store.heartbeat([{ token: fourth.token, steady: true }], LEASE_MS);
       const fifth = await takeOver('e');
       expect(fifth.takeovers).toBe(1);
-      await store.release(fifth.token, BACK);
+      await store.release(fifth.token, { ...BACK, countsAsAttempt: false });
+      expect((await claimOne(store)).takeovers).toBe(1);
+      const sixth = await takeOver('f');
+      expect(sixth.takeovers).toBe(2);
+      await store.release(sixth.token, BACK);
+      expect((await claimOne(store)).takeovers).toBe(0);
+      const seventh = await takeOver('g');
+      await store.finish(seventh.token, DONE);
+      await store.requeue('task-0001');
       expect((await claimOne(store)).takeovers).toBe(0);
     });
 

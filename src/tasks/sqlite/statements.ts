@@ -32,7 +32,7 @@ export function prepareStatements(db: DatabaseSyncInstance) {
       WHERE state = 'queued' AND run_at <= ?`),
     begin: db.prepare(`
       UPDATE tasks SET state = 'running', fence = fence + 1, owner = :owner, lease_until = :leaseUntil,
-        attempt_id = :attemptId, takeovers = 0, cancel_requested = 0, attempt = attempt + 1, started_at = :now, pid = NULL,
+        attempt_id = :attemptId, cancel_requested = 0, attempt = attempt + 1, started_at = :now, pid = NULL,
         run_at = NULL, wait_reason = NULL, error = NULL, ${NO_TRACE}
       WHERE seq = :seq`),
     heartbeat: db.prepare(`
@@ -53,7 +53,8 @@ export function prepareStatements(db: DatabaseSyncInstance) {
     release: db.prepare(`
       UPDATE tasks SET state = :state, completed_at = :completedAt, ${NO_LEASE}, run_at = :runAt,
         wait_reason = :waitReason, error = :error, session_id = :sessionId, output_bytes = :outputBytes,
-        retries_left = max(0, retries_left - :retriesUsed), attempt = max(0, attempt - :attemptsUndone)
+        retries_left = max(0, retries_left - :retriesUsed), attempt = max(0, attempt - :attemptsUndone),
+        takeovers = CASE WHEN :attemptsUndone THEN takeovers ELSE 0 END
       WHERE seq = :seq`),
     takeOver: db.prepare(`
       UPDATE tasks SET fence = fence + 1, owner = :owner, lease_until = :leaseUntil, takeovers = takeovers + 1
@@ -63,7 +64,7 @@ export function prepareStatements(db: DatabaseSyncInstance) {
     cancelRunning: db.prepare('UPDATE tasks SET cancel_requested = 1 WHERE seq = ?'),
     requeue: db.prepare(`
       UPDATE tasks SET state = 'queued', completed_at = NULL, started_at = NULL, ${NO_LEASE}, attempt = 0,
-        retries_left = retries, session_id = NULL, error = NULL, run_at = NULL, wait_reason = NULL, ${NO_TRACE}
+        retries_left = retries, takeovers = 0, session_id = NULL, error = NULL, run_at = NULL, wait_reason = NULL, ${NO_TRACE}
       WHERE seq = ?`),
     forget: db.prepare('DELETE FROM tasks WHERE seq = ?'),
     forgetInput: db.prepare('DELETE FROM task_inputs WHERE seq = ?'),
