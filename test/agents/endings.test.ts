@@ -33,7 +33,8 @@ describe('no process is left', () => {
     const next = rig.submit('echo mine');
     const task = await rig.ended(id);
     expect(task).toMatchObject({ state: 'timeout', error: expect.stringMatching(/Timed out after 0\.4 s/) });
-    expect(rig.leftovers().length).toBeLessThanOrEqual(1);
+    // The next one and its runner may be on their way.
+    expect(rig.leftovers().length).toBeLessThanOrEqual(2);
     expect((await rig.ended(await next)).result).toBe('mine');
     expect(rig.leftovers()).toEqual([]);
   });
