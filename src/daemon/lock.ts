@@ -1,10 +1,10 @@
 import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { parseLock } from '../ipc/running-daemon.js';
 import { writeAll } from '../platform/atomic-file.js';
+import { LOCK_EX, libc } from '../platform/libc.js';
 import { bootId, identityOf, isAlive, type ProcessIdentity } from '../platform/process-identity.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { ProjectPaths } from '../protocol/project-paths.js';
-import { LOCK_EX, libc } from './libc.js';
 
 /** The right to be the one daemon of a project. */
 export interface ProjectLock {
