@@ -2,6 +2,7 @@ import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { parseLock } from '../ipc/running-daemon.js';
 import { writeAll } from '../platform/atomic-file.js';
 import { identityOf, isAlive, type ProcessIdentity } from '../platform/process-identity.js';
+import { writeFaultText } from '../platform/write-fault.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { ProjectPaths } from '../protocol/project-paths.js';
 import { LOCK_EX, libc } from './libc.js';
@@ -59,7 +60,9 @@ function create(path: string): ProjectLock | undefined {
     writeAll(file, Buffer.from(`${JSON.stringify(holder)}\n`));
   } catch (cause) {
     rmSync(path, { force: true });
-    throw new AiwgdError('START_FAILED', `Cannot write the lock ${path}: ${messageOf(cause)}`, { cause });
+    throw new AiwgdError('START_FAILED', `The daemon cannot start: ${writeFaultText(path, cause)}`, {
+      cause,
+    });
   } finally {
     closeSync(file);
   }

@@ -1,7 +1,7 @@
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import type { Clock, Timer } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
-import { messageOf } from '../protocol/errors.js';
+import { writeFaultText } from '../platform/write-fault.js';
 import { FINAL_STATES, type TaskState } from '../protocol/task.js';
 import { seqOf } from './task-id.js';
 import type { StoredTask, TaskStore } from './task-store.js';
@@ -86,7 +86,7 @@ export class TasksExport {
 
   /** Answers how long to wait before the next export, should one be due. Never throws. */
   async #write(): Promise<number> {
-    const { clock, log, onFault } = this.#options;
+    const { clock, log, onFault, path } = this.#options;
     const start = clock.monotonic();
     this.#dirty = false;
     let pause: number | undefined;
@@ -96,8 +96,9 @@ export class TasksExport {
     } catch (error) {
       this.#dirty = true;
       pause = RETRY_MS;
-      log.warn({ err: messageOf(error) }, 'tasks.json could not be written; the one before stays.');
-      onFault(error);
+      const fault = writeFaultText(path, error);
+      log.warn({ reason: fault }, 'tasks.json could not be written; the one before stays.');
+      onFault(new Error(fault, { cause: error }));
     }
     const end = clock.monotonic();
     const shortest = Math.max(SHORTEST_PAUSE_MS, PAUSE_FACTOR * (end - start));

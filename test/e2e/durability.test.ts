@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { startTimeOf } from '#aiwgd/platform/process-identity.js';
 import { FINAL_STATES, type Task } from '#aiwgd/protocol/task.js';
+import { mulberry, seedOf } from '../support/random.js';
 import { until } from '../support/temp.js';
 import { Project, script } from './support.js';
 
@@ -12,7 +13,7 @@ describe('kill -9 of the daemon', () => {
   it(
     `at ${ROUNDS} random moments under load loses no acknowledged task and no reported outcome`,
     async ({ annotate }) => {
-      const seed = Number(process.env['AIWGD_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+      const seed = seedOf();
       await annotate(`seed ${seed}`);
       const random = mulberry(seed);
       const project = new Project({
@@ -255,15 +256,4 @@ function original(id: string, state: string): object {
 /** Within what retention keeps. */
 function yesterday(second: number): string {
   return new Date(Date.now() - 86_400_000 + second * 1000).toISOString();
-}
-
-/** A small generator of numbers in [0, 1), the same for the same seed. */
-function mulberry(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }
