@@ -33,7 +33,13 @@ export interface OpenedTasks {
 export async function openTasks(options: OpenTasksOptions): Promise<OpenedTasks> {
   const { paths, clock, log, health, thread } = options;
   const existed = existsSync(paths.database);
-  const { store, damaged, unused } = await openSqliteTaskStore({ path: paths.database, clock, log, thread });
+  const { store, damaged, unused } = await openSqliteTaskStore({
+    path: paths.database,
+    clock,
+    log,
+    thread,
+    onRescued: (message) => health.raise('database_gone', message),
+  });
   if (!unused) return { store, begunAnew: false };
   const taken = existsSync(paths.tasksExport) ? await takeOver(store, options) : 0;
   if (taken > 0) log.info({ tasks: taken, file: paths.tasksExport }, 'tasks taken over from tasks.json');

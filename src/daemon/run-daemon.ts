@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { findRunningDaemon } from '../ipc/running-daemon.js';
 import { alreadyRunning, isServed } from '../ipc/server-socket.js';
 import { writeFileAtomic } from '../platform/atomic-file.js';
@@ -86,7 +86,12 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
     clock: systemClock,
     stop,
     thread,
-    keepLock: () => lock.restore(),
+    keepFiles: () => {
+      if (![paths.actions, paths.events].every((folder) => existsSync(folder)))
+        prepareDirectories(paths.root);
+      lock.restore();
+      if (!existsSync(paths.pid)) writePid(paths);
+    },
   });
   releases.push('daemon', () => daemon?.close());
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { startTimeOf } from '#aiwgd/platform/process-identity.js';
@@ -181,18 +181,51 @@ describe('what lies damaged in the folder', () => {
     expect(health.issues).toMatchObject([{ code: 'database_empty' }]);
   });
 
-  it('a database that is removed under a running daemon is told in health, and a restart saves the queue', async () => {
+  it('a database that is removed under a running daemon is written anew, told in health, and survives a kill', async () => {
     const project = new Project({ config: { ...config, daemon: { heartbeat_interval_seconds: 0.2 } } });
     await project.start();
     await project.ok(['task', 'submit', 'for later', '--delay', '1h']);
     for (const file of readdirSync(project.paths.daemon)) if (file.startsWith('tasks.db')) rm(project, file);
-    await until('health tells', async () => {
-      const { health } = await project.json<{ health: { issues: { code: string }[] } }>(['status']);
-      return health.issues.some(({ code }) => code === 'database_gone');
-    });
-    await project.ok(['restart']);
-    const { state, prompt } = await project.json<Task>(['task', 'get', 'task-0001']);
-    expect({ state, prompt }).toEqual({ state: 'queued', prompt: 'for later' });
+    await until('health tells', async () => (await issuesOf(project)).includes('database_gone'));
+    rmSync(project.paths.tasksExport, { force: true });
+    await project.ok(['task', 'submit', 'another', '--delay', '1h']);
+    await project.kill();
+    await project.start();
+    expect((await project.json<Task[]>(['task', 'list'])).map(({ prompt }) => prompt)).toEqual([
+      'another',
+      'for later',
+    ]);
+    expect(await issuesOf(project)).toEqual([]);
+  });
+
+  it('a folder that is removed under a running daemon is made again with all that the daemon holds', async () => {
+    const project = new Project({ config: { ...config, daemon: { heartbeat_interval_seconds: 0.2 } } });
+    const { pid } = await project.start();
+    const client = await project.connect();
+    await client.task.submit({ prompt: 'for later', delayMs: 3_600_000 });
+    remove(project.paths.aiwg);
+    const { socket, lock, pid: pidFile, database } = project.paths;
+    await until('its files are back', () =>
+      [socket, lock, pidFile, database].every((file) => existsSync(file)),
+    );
+    expect(project.daemon().pid).toBe(pid);
+    expect(await issuesOf(project)).toEqual(expect.arrayContaining(['database_gone', 'folder_gone']));
+    expect((await project.json<Task>(['task', 'get', 'task-0001'])).prompt).toBe('for later');
+    expect(await client.task.get({ taskId: 'task-0001' })).toMatchObject({ state: 'queued' });
+    expect(await project.ok(['task', 'submit', 'next', '--agent', 'sh', '--wait'])).toContain('next');
+    expect(readFileSync(project.paths.log, 'utf8')).toContain('was removed or replaced');
+    await project.ok(['stop']);
+    expect(startTimeOf(pid)).toBeUndefined();
+    expect(existsSync(pidFile)).toBe(false);
+  });
+
+  it('a project that is removed under its daemon ends it, and is not made again', async () => {
+    const project = new Project({ config: { ...config, daemon: { heartbeat_interval_seconds: 0.2 } } });
+    const { pid } = await project.start();
+    await project.ok(['task', 'submit', 'for later', '--delay', '1h']);
+    remove(project.root);
+    await until('the daemon is gone', () => startTimeOf(pid) === undefined);
+    expect(existsSync(project.root)).toBe(false);
   });
 
   it("the original program's tasks.json is taken in, a damaged one kept aside", async () => {
@@ -229,6 +262,17 @@ describe('what lies damaged in the folder', () => {
     expect(readFileSync(join(project.paths.daemon, kept[0] as string), 'utf8')).toBe('{"version": 1, "tas');
   });
 });
+
+/** In one step: the daemon makes anew what it misses while we remove file after file. */
+function remove(folder: string): void {
+  renameSync(folder, `${folder}.gone`);
+  rmSync(`${folder}.gone`, { recursive: true });
+}
+
+async function issuesOf(project: Project): Promise<string[]> {
+  const { health } = await project.json<{ health: { issues: { code: string }[] } }>(['status']);
+  return health.issues.map(({ code }) => code);
+}
 
 function rm(project: Project, file: string): void {
   rmSync(join(project.paths.daemon, file));

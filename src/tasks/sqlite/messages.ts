@@ -19,4 +19,6 @@ export type ToWorker = { type: 'open' } | { type: 'batch'; batch: readonly Opera
 export type FromWorker =
   | { type: 'ready'; unused: boolean }
   | { type: 'failed'; damaged: boolean; error: ErrorMessage }
-  | { type: 'results'; results: OperationResult[] };
+  | { type: 'results'; results: OperationResult[] }
+  /** The files were gone from under the database; it was written anew, nothing of the batch was done, the thread ends. */
+  | { type: 'rescued' };

@@ -32,6 +32,8 @@ export interface SqliteTaskStoreOptions {
   log: Log;
   /** A thread that was prepared for this path. */
   thread?: StoreThread;
+  /** Told when the files had been removed or replaced under the store, which then wrote them anew. */
+  onRescued?: (message: string) => void;
 }
 
 const FIRST_RESTART_DELAY_MS = 100;
@@ -176,7 +178,8 @@ class SqliteTaskStore implements TaskStore {
       const thread = await this.#thread;
       const results = await thread.run(batch);
       this.#failures = 0;
-      return results;
+      if (results !== 'rescued') return results;
+      this.#thread = this.#reopen();
     } catch (error) {
       this.#thread = undefined;
       this.#failures += 1;
@@ -186,6 +189,17 @@ class SqliteTaskStore implements TaskStore {
       );
       throw error;
     }
+    return this.#send(batch);
+  }
+
+  #reopen(): Promise<StoreThread> {
+    const { path, clock, log, onRescued } = this.#options;
+    const message =
+      `${path} was removed or replaced while the daemon runs. It was written anew from what the daemon held, nothing ` +
+      'is lost; another file in its place was kept aside. To empty or exchange the queue, stop the daemon first.';
+    log.error({ path }, message);
+    onRescued?.(message);
+    return StoreThread.start(path, clock.now());
   }
 
   async #restart(): Promise<StoreThread> {

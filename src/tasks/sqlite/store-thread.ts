@@ -88,12 +88,19 @@ export class StoreThread {
     return message.type === 'failed' ? message : { damaged: false, error: toErrorMessage(this.#endError(0)) };
   }
 
-  /** Carries out one batch; the next one may follow when this one is answered. */
-  async run(batch: readonly Operation[]): Promise<OperationResult[]> {
+  /**
+   * Carries out one batch; the next one may follow when this one is answered. `rescued`: the database had been removed
+   * and was written anew; nothing of the batch was done, and the thread has ended.
+   */
+  async run(batch: readonly Operation[]): Promise<OperationResult[] | 'rescued'> {
     if (this.#hasEnded) throw this.#endError(0);
     const answer = this.#answer();
     this.#send({ type: 'batch', batch });
     const message = await answer;
+    if (message.type === 'rescued') {
+      await this.ended;
+      return 'rescued';
+    }
     if (message.type !== 'results') throw this.#endError(0);
     return message.results;
   }
