@@ -9,7 +9,7 @@ import type { ProjectPaths } from '../protocol/project-paths.js';
 import type { RunDaemonOptions } from '../protocol/start-report.js';
 import { StoreThread } from '../tasks/sqlite/store-thread.js';
 import type { Daemon } from './daemon.js';
-import { prepareDirectories, resolveProject } from './directories.js';
+import { prepareDirectories, removeTemporaries, resolveProject } from './directories.js';
 import { acquireLock } from './lock.js';
 import { reapOrphans } from './orphan-reaper.js';
 import { ReleaseStack } from './release-stack.js';
@@ -63,6 +63,7 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   releases.push('folders', () => {
     if (daemon === undefined) removeEmpty();
   });
+  removeTemporaries(paths);
   releases.push('pid file', () => rmSync(paths.pid, { force: true }));
   writePid(paths);
 

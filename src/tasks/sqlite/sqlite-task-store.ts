@@ -134,9 +134,13 @@ class SqliteTaskStore implements TaskStore {
     return this.#run({ name: 'nextRunAt', args: [] });
   }
 
-  async retain(before: number, limit: number): Promise<string[]> {
+  async endedBefore(before: number, limit: number): Promise<string[]> {
     requireWholeNumber('limit', limit, 0, 1000);
-    return this.#run({ name: 'retain', args: [before, limit] });
+    return this.#run({ name: 'endedBefore', args: [before, limit] });
+  }
+
+  async forget(ids: readonly string[]): Promise<number> {
+    return this.#run({ name: 'forget', args: [ids.map((id) => seqOf(id) ?? -1)] });
   }
 
   async import(tasks: readonly StoredTask[]): Promise<number> {
