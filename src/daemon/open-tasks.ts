@@ -38,6 +38,14 @@ export async function openTasks(options: OpenTasksOptions): Promise<OpenedTasks>
     clock,
     log,
     thread,
+    onFault: (message) => {
+      if (message === undefined) {
+        health.clear('tasks.store');
+        log.info({}, 'The task store is written again');
+      } else if (health.raise('tasks.store', message)) {
+        log.error({}, message);
+      }
+    },
     onRescued: (message) => health.raise('database_gone', message),
   });
   if (!unused) return { store, begunAnew: false };

@@ -227,6 +227,12 @@ export class Engine {
     return (this.#find.nextRunAt.get() as { at: number | null }).at;
   }
 
+  /** Writes and changes nothing: shows whether the disk takes what is written. */
+  touch(): void {
+    this.#do.touch.run();
+    this.#do.untouch.run();
+  }
+
   endedBefore(before: number, limit: number): string[] {
     return seqsOf(this.#find.endedBefore.all(before, limit)).map(taskIdOf);
   }

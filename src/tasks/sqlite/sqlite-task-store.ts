@@ -24,6 +24,7 @@ import { GroupCommit } from './group-commit.js';
 import type { Operation, OperationResult, ResultOfOperation } from './messages.js';
 import { claimOfRow, importRowOf, taskOfRow } from './rows.js';
 import { StoreThread } from './store-thread.js';
+import { WriteWatch } from './write-watch.js';
 
 export interface SqliteTaskStoreOptions {
   /** The database file; its folder exists. */
@@ -34,6 +35,8 @@ export interface SqliteTaskStoreOptions {
   thread?: StoreThread;
   /** Told when the files had been removed or replaced under the store, which then wrote them anew. */
   onRescued?: (message: string) => void;
+  /** Told the reason when the disk takes nothing (it is full, say), and undefined when it does again. */
+  onFault?: (message: string | undefined) => void;
 }
 
 const FIRST_RESTART_DELAY_MS = 100;
@@ -53,6 +56,7 @@ export async function openSqliteTaskStore(
 class SqliteTaskStore implements TaskStore {
   readonly #options: SqliteTaskStoreOptions;
   readonly #commits = new GroupCommit((batch) => this.#send(batch));
+  readonly #watch: WriteWatch;
   readonly #closing = new AbortController();
   /** The thread, or the attempt to start one; undefined when the last one ended unexpectedly. */
   #thread: Promise<StoreThread> | undefined;
@@ -62,6 +66,11 @@ class SqliteTaskStore implements TaskStore {
 
   constructor(options: SqliteTaskStoreOptions, thread: StoreThread) {
     this.#options = options;
+    this.#watch = new WriteWatch({
+      clock: options.clock,
+      probe: () => this.#run({ name: 'touch', args: [] }),
+      onFault: (message) => options.onFault?.(message),
+    });
     this.#thread = Promise.resolve(thread);
   }
 
@@ -162,6 +171,7 @@ class SqliteTaskStore implements TaskStore {
   async #close(): Promise<void> {
     // A pause before a restart is cut short; what waits for it is tried once more, and answered either way.
     this.#closing.abort();
+    this.#watch.close();
     await this.#commits.drain();
     const thread = await this.#thread?.catch(() => undefined);
     await thread?.close();
@@ -182,7 +192,10 @@ class SqliteTaskStore implements TaskStore {
       const thread = await this.#thread;
       const results = await thread.run(batch);
       this.#failures = 0;
-      if (results !== 'rescued') return results;
+      if (results !== 'rescued') {
+        this.#watch.note(results);
+        return results;
+      }
       this.#thread = this.#reopen();
     } catch (error) {
       this.#thread = undefined;
