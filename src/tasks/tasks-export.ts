@@ -14,6 +14,8 @@ const SHORTEST_PAUSE_MS = 1_000;
 /** The pause is so many times what the last export took: 5 % of the time at most. */
 const PAUSE_FACTOR = 20;
 const RETRY_MS = 30_000;
+/** What stands before the tasks fits in. */
+const HEAD_BYTES = 256;
 
 export interface TasksExportOptions {
   store: TaskStore;
@@ -127,7 +129,9 @@ export class TasksExport {
   async #writeTasks(file: FileHandle): Promise<void> {
     const { store, clock } = this.#options;
     const updatedAt = new Date(clock.now()).toISOString();
-    await file.writeFile(`{\n"version": 1,\n"updatedAt": "${updatedAt}",\n"tasks": [`);
+    const [newest] = (await store.list({ limit: 1 })).tasks;
+    const head = { version: 1, updatedAt, newest: newest?.id ?? null };
+    await file.writeFile(`${JSON.stringify(head).slice(0, -1)},\n"tasks": [`);
     let separator = '\n';
     const write = async (tasks: readonly StoredTask[]): Promise<void> => {
       const lines = tasks.map((task) => {
@@ -147,6 +151,18 @@ export class TasksExport {
       await write(page.filter(({ id }) => !includes(queued, id)));
     for await (const task of newestEnded(store)) if (!includes(queued, task.id)) await write([task]);
     await file.writeFile('\n]\n}\n');
+  }
+}
+
+/** The number of the newest task in an export of ours, found without reading all of it; null where it names none. */
+export async function newestExported(path: string): Promise<number | null> {
+  const file = await open(path, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
+    const [, id = ''] = /^\{[^[\]]*"newest":"([^"]+)"/.exec(buffer.toString('utf8', 0, bytesRead)) ?? [];
+    return seqOf(id) ?? null;
+  } finally {
+    await file.close();
   }
 }
 

@@ -181,6 +181,31 @@ describe('what lies damaged in the folder', () => {
     expect(health.issues).toMatchObject([{ code: 'database_empty' }]);
   });
 
+  it('a database that has lost its newest commits gets the tasks from tasks.json that it lacks', async () => {
+    const project = new Project({ config });
+    await project.start();
+    await project.ok(['task', 'submit', 'old', '--delay', '1h']);
+    await project.ok(['stop']);
+    await project.start();
+    await project.ok(['task', 'submit', 'new', '--delay', '1h']);
+    await project.ok(['task', 'submit', 'done', '--wait']);
+    const done = /"id":"task-0003"[^\n]*"state":"completed"/;
+    await until('all are exported', () => done.test(readFileSync(project.paths.tasksExport, 'utf8')));
+    await project.kill();
+    rm(project, 'tasks.db-wal');
+    await project.start();
+    expect(await issuesOf(project)).toEqual(['database_behind']);
+    const tasks = await project.json<Task[]>(['task', 'list']);
+    expect(tasks.map(({ id, prompt, state }) => [id, prompt, state])).toEqual([
+      ['task-0003', 'done', 'completed'],
+      ['task-0002', 'new', 'queued'],
+      ['task-0001', 'old', 'queued'],
+    ]);
+    expect(await project.ok(['task', 'submit', 'next', '--delay', '1h'])).toContain('task-0004');
+    await project.ok(['restart']);
+    expect(await issuesOf(project)).toEqual([]);
+  });
+
   it('a database that is removed under a running daemon is written anew, told in health, and survives a kill', async () => {
     const project = new Project({ config: { ...config, daemon: { heartbeat_interval_seconds: 0.2 } } });
     await project.start();

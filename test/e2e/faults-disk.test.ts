@@ -99,16 +99,16 @@ describe('a full disk', () => {
     expect(refused.code).toBe(1);
     expect(JSON.parse(refused.stdout || refused.stderr)).toMatchObject({ error: { code: 'STORAGE_FULL' } });
     await until('health tells of the store and of the state', async () => {
-      const health = await healthOf(p);
-      return health.has('tasks.store') && health.has('state');
+      const told = await healthOf(p);
+      return told.has('tasks.store') && told.has('state');
     });
-    const health = await healthOf(p);
+    const issues = await healthOf(p);
     for (const [code, path] of [
       ['tasks.store', p.paths.database],
       ['state', p.paths.state],
     ] as const) {
-      expect(health.get(code)).toContain(path);
-      expect(health.get(code)).toMatch(/full.*make room/i);
+      expect(issues.get(code)).toContain(path);
+      expect(issues.get(code)).toMatch(/full.*make room/i);
     }
     go();
     await until('no agent runs', () => p.agents().length === 0);

@@ -44,13 +44,13 @@ const LONGEST_RESTART_DELAY_MS = 10_000;
 
 /**
  * Opens the durable store, in a thread of its own. A damaged database is moved aside and `damaged` names where it is
- * kept; `unused` says that it has never held a task. Throws STORAGE_FAILED (also for a database of a newer program, which is left as it is) or STORAGE_FULL.
+ * kept; `newest` is the number of the newest task that it has ever held, null where it never held one. Throws STORAGE_FAILED (also for a database of a newer program, which is left as it is) or STORAGE_FULL.
  */
 export async function openSqliteTaskStore(
   options: SqliteTaskStoreOptions,
-): Promise<{ store: TaskStore; damaged: string | null; unused: boolean }> {
+): Promise<{ store: TaskStore; damaged: string | null; newest: number | null }> {
   const thread = await StoreThread.start(options.path, options.clock.now(), options.thread);
-  return { store: new SqliteTaskStore(options, thread), damaged: thread.damaged, unused: thread.unused };
+  return { store: new SqliteTaskStore(options, thread), damaged: thread.damaged, newest: thread.newest };
 }
 
 class SqliteTaskStore implements TaskStore {

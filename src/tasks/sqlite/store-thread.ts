@@ -18,8 +18,8 @@ export class StoreThread {
   #hasEnded = false;
   /** Where a damaged database was moved to; null when the one at the path was sound or new. */
   damaged: string | null = null;
-  /** Whether the database has never held a task. */
-  unused = false;
+  /** The number of the newest task that the database has ever held; null where it never held one. */
+  newest: number | null = null;
 
   private constructor(options: WorkerOptions) {
     this.#path = options.path;
@@ -81,7 +81,7 @@ export class StoreThread {
     this.#send({ type: 'open' });
     const message = await answer;
     if (message.type === 'ready') {
-      this.unused = message.unused;
+      this.newest = message.newest;
       return undefined;
     }
     await this.#worker.terminate();

@@ -24,7 +24,7 @@ let rescueFault: { error: unknown; at: number } | undefined;
 function open(): FromWorker {
   try {
     opened = { ...openDatabase(path), files: new DatabaseFiles(path) };
-    return { type: 'ready', unused: opened.unused };
+    return { type: 'ready', newest: opened.newest };
   } catch (error) {
     return { type: 'failed', damaged: isDamage(error), error: toErrorMessage(storageError(error, path)) };
   }
