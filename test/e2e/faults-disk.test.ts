@@ -136,7 +136,7 @@ describe('a full disk', () => {
     const refused = await p.run(['start']);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/^aiwgd: .*\.aiwg.* cannot be written .*full: make room.*\n$/);
-    expect(existsSync(p.paths.lock)).toBe(false);
+    expect(() => p.daemon()).toThrow('no daemon runs');
     makeRoom();
     await p.start();
     const client = await p.connect();
