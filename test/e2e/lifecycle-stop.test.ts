@@ -95,6 +95,16 @@ describe('stop leaves no process of agents that heed no SIGTERM', () => {
   });
 });
 
+it('stop with a --timeout of more than a day is refused, and nothing is stopped', async () => {
+  const project = new Project({ config });
+  const running = await project.start();
+  expect(await project.run(['stop', '--timeout', '100000'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('graceMs'),
+  });
+  expect(isAlive(running)).toBe(true);
+});
+
 describe('a daemon that does not answer', () => {
   it.each([[['stop', '--timeout', '0']], [['stop', '--force']]])(
     'and is frozen is woken by %s, and ends its agents itself',
