@@ -12,6 +12,7 @@ import { Retention } from '../tasks/retention.js';
 import type { StoreThread } from '../tasks/sqlite/store-thread.js';
 import type { TaskStore } from '../tasks/task-store.js';
 import { agentsConfig, supervisorSettings } from './agent-settings.js';
+import { endAgents, leaveAgents } from './agents-end.js';
 import type { LoadedConfig } from './config-source.js';
 import { guardAgainstCrashes } from './crash-guard.js';
 import { HealthRegister } from './health.js';
@@ -38,6 +39,8 @@ export interface DaemonOptions {
   thread: StoreThread;
   /** Called at each heartbeat: makes folders, lock and pid file again where somebody removed them. */
   keepFiles: () => void;
+  /** Called where the daemon ends and leaves agents at work. */
+  onAgentsLeft: () => void;
 }
 
 interface Parts {
@@ -65,6 +68,9 @@ export class Daemon {
   readonly #ground: Ground;
   readonly #reloader: Reloader;
   #closed = false;
+  #takenOver = 0;
+  /** Set by the stop: resolves when the agents have ended, or are left to the next daemon. */
+  #agentsSettled: Promise<void> | undefined;
   #parts: Parts | undefined;
 
   private constructor(options: DaemonOptions) {
@@ -124,6 +130,11 @@ export class Daemon {
     return this.#running.server.address;
   }
 
+  /** Number of tasks that an earlier daemon left running. */
+  get takenOver(): number {
+    return this.#takenOver;
+  }
+
   get #running(): Parts {
     if (this.#parts === undefined) throw new AiwgdError('INTERNAL_ERROR', 'The daemon is not up yet.');
     return this.#parts;
@@ -134,17 +145,23 @@ export class Daemon {
     return this.#reloader.reload();
   }
 
-  /** Refuses new work, gives running agents their grace, then closes everything; the queue is kept. */
+  /**
+   * Refuses new work, gives running agents their grace (or leaves them to the next daemon, where the wish says so), then
+   * closes everything; the queue is kept.
+   */
   async stop(): Promise<void> {
-    const { stop } = this.#options;
+    const { stop, clock } = this.#options;
     const { supervisor } = this.#running;
     await stop.asked;
     // As it stands now: a second signal may have come before we were up.
-    const { reason = 'unknown', graceMs } = stop.pending ?? {};
-    this.log.info({ reason }, 'stopping');
-    this.#publish('daemon.stopping', { reason, pid: process.pid });
-    stop.onHurry((patience) => void supervisor.stop({ graceMs: patience }));
-    await supervisor.stop({ graceMs: graceMs ?? supervisorSettings(this.#reloader.current).stopGraceMs });
+    const { reason = 'unknown', graceMs, keepAgents = false } = stop.pending ?? {};
+    this.log.info({ reason, keepAgents }, 'stopping');
+    this.#publish('daemon.stopping', { reason, pid: process.pid, keepAgents });
+    const { stopGraceMs } = supervisorSettings(this.#reloader.current);
+    this.#agentsSettled = keepAgents
+      ? this.#leaveAgents()
+      : endAgents(supervisor, { stop, clock, graceMs: graceMs ?? stopGraceMs });
+    await this.#agentsSettled;
     await this.close();
   }
 
@@ -154,6 +171,17 @@ export class Daemon {
     this.#closed = true;
     this.log.info({ uptime_seconds: this.#uptimeSeconds() }, 'daemon ends');
     await this.#releases.releaseAll(this.log);
+  }
+
+  async #leaveAgents(): Promise<void> {
+    const { store, supervisor } = this.#running;
+    await leaveAgents(supervisor, this.#options);
+    const left = await store.counts().then(
+      ({ running }) => running > 0,
+      // Nobody knows: whoever looks for them finds out.
+      () => true,
+    );
+    if (left) this.#options.onAgentsLeft();
   }
 
   async #start(): Promise<void> {
@@ -168,11 +196,13 @@ export class Daemon {
     const parts = this.#compose(store);
     this.#parts = parts;
     const { supervisor, server, state } = parts;
+    this.#takenOver = (await store.counts()).running;
     await supervisor.start({ strays: begunAnew ? 'all' : 'known' });
+    // A start that fails further on leaves them to the next one.
+    this.#releases.push('agents', () => this.#agentsSettled ?? this.#leaveAgents());
     this.#releases.push('state file', () => state.close());
     await server.listen();
     this.#releases.push('socket', () => server.close());
-    this.#releases.push('agents', () => supervisor.stop({ graceMs: 0 }));
     await state.start();
     log.info({ socket: server.address }, 'daemon ready');
     this.#publish('daemon.started', { pid: process.pid, version: VERSION });

@@ -99,7 +99,7 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
       router,
       status,
       reload,
-      stop: (graceMs) => stop.ask({ reason: 'rpc', ...(graceMs === undefined ? {} : { graceMs }) }),
+      stop: (wish) => stop.ask({ reason: 'rpc', ...wish }),
     }),
   });
 }
