@@ -1,0 +1,103 @@
+// The steps of the track of kills. After each of them a daemon runs again.
+import { readJournal } from './journal.mjs';
+import { comesTrue, killNow, lives, pause, statOf } from './processes.mjs';
+
+export const KILL_STEPS = {
+  daemon: (lab, step) => crash(lab, step, []),
+  daemonAndAgent: (lab, step) => crash(lab, step, ['agent']),
+  daemonAndRunner: (lab, step) => crash(lab, step, ['runner']),
+  everything: (lab, step) => crash(lab, step, ['runner', 'agent']),
+
+  async agent(lab, { at }) {
+    hit(lab, at, ['agent']);
+  },
+
+  async runner(lab, { at }) {
+    hit(lab, at, ['runner']);
+  },
+
+  async fiveDaemons(lab, { down }) {
+    for (let kill = 0; kill < 5; kill += 1) {
+      await lab.killDaemon();
+      await lab.start();
+      await pause(down / 10);
+    }
+  },
+
+  /** In the middle of a start, which may then say what it likes; the next one has to work. */
+  async daemonWhileStarting(lab, { at, down }) {
+    await lab.killDaemon();
+    await lab.exclusive(async () => {
+      const starting = lab.project.run(['start']);
+      let ended = false;
+      void starting.then(() => (ended = true));
+      await comesTrue(() => ended || lab.project.daemon() !== undefined, 10_000);
+      await pause(at * 150);
+      await lab.killDaemon();
+      await starting;
+    });
+    await pause(down);
+    await lab.start();
+  },
+
+  async restart(lab) {
+    lab.ledger.killed('(restarts)');
+    await lab.start('restart');
+  },
+
+  stop: (lab, step) => stop(lab, step, ['stop']),
+  stopByForce: (lab, step) => stop(lab, step, ['stop', '--force']),
+};
+
+async function crash(lab, { at, down }, what) {
+  // Chosen before and killed right after: as near to one moment as a program gets.
+  const victims = what.length > 0 ? choose(lab, at) : undefined;
+  const daemonGone = lab.killDaemon();
+  if (victims !== undefined) strike(lab, victims, what);
+  await daemonGone;
+  await pause(down);
+  await lab.start();
+}
+
+function hit(lab, at, what) {
+  const victims = choose(lab, at);
+  if (victims !== undefined) strike(lab, victims, what);
+}
+
+/** One of the agents that live just now, with its runner: the shell between it and the daemon. */
+function choose(lab, at) {
+  const running = readJournal(lab.project.journalFile).filter((run) => run.end === null && lives(run));
+  const run = running[Math.floor(at * running.length)];
+  if (run === undefined) return undefined;
+  const parent = statOf(statOf(run.pid)?.parent ?? 0);
+  const isRunner = parent?.name === 'sh' && parent.pid !== lab.project.daemon()?.pid;
+  return { run, agent: run, runner: isRunner ? parent : undefined };
+}
+
+function strike(lab, victims, what) {
+  const { taskId, attemptId } = victims.run;
+  // Noted first: whatever comes of it may be seen at once.
+  lab.ledger.hits.push({ what: what.join('+'), taskId, attemptId });
+  for (const name of what) {
+    if (victims[name] !== undefined && killNow(victims[name])) lab.ledger.killed(name);
+  }
+}
+
+export async function stop(lab, { down }, args) {
+  const record = { from: Date.now(), to: Number.POSITIVE_INFINITY };
+  lab.ledger.stops.push(record);
+  const { code, stderr } = await lab.exclusive(() => lab.project.run(args));
+  record.to = Date.now();
+  lab.ledger.killed('(stops)');
+  if (code !== 0) lab.ledger.find('stop ends the daemon', `aiwgd ${args.join(' ')} ended with ${code}: ${stderr}`);
+  lookForLeftovers(lab, `aiwgd ${args.join(' ')}`);
+  await pause(down);
+  await lab.start();
+}
+
+export function lookForLeftovers(lab, after) {
+  const left = lab.project.marked().filter(lives);
+  if (left.length === 0) return;
+  const names = left.map(({ pid, name, taskId }) => `${name} (${pid}) of ${taskId}`).join(', ');
+  lab.ledger.find('nothing is left after a stop', `after ${after} there lives ${names}`);
+}
