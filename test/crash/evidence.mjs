@@ -21,6 +21,12 @@ export class Evidence {
 
   runsOf = (taskId) => this.#runs.get(taskId) ?? [];
 
+  /** Whether an agent of it may have written to a sick disk. */
+  hadSickDisk = (task) => {
+    const to = Date.parse(task.completedAt ?? '9999-01-01');
+    return this.ledger.outages.some((outage) => outage.from <= to && outage.to >= Date.parse(task.createdAt));
+  };
+
   submitOf = (task) => this.ledger.submits.get(readPrompt(task.prompt)?.name)?.submit;
 
   isEndless = (task) => isEndless(task);

@@ -24,9 +24,10 @@ const WATCHED = [
 
 export const PROMISE_COUNT = Object.keys(PROMISES).length + WATCHED.length;
 
-/** What contradicts the promises: `{promise, detail}`. */
-export function judge(evidence) {
-  const judged = Object.entries(PROMISES).flatMap(([name, contradictions]) =>
+/** What contradicts the promises: `{promise, detail}`. A fault may take some of them away. */
+export function judge(evidence, without = []) {
+  const held = Object.entries(PROMISES).filter(([name]) => !without.includes(name));
+  const judged = held.flatMap(([name, contradictions]) =>
     contradictions(evidence).map((detail) => ({ promise: inWords(name), detail })),
   );
   return [...evidence.ledger.findings, ...judged];

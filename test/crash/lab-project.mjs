@@ -1,6 +1,6 @@
 // A project in a temporary folder, worked on through its public faces only: the command line, the socket, its files.
-import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +16,8 @@ export const LOG_LIMIT = { bytes: 60_000, files: 3 };
 const living = new Set();
 
 export class LabProject {
+  #mounts = [];
+
   constructor() {
     this.base = realpathSync(mkdtempSync(join(tmpdir(), 'aiwgd-crash-')));
     this.root = join(this.base, 'project');
@@ -44,7 +46,7 @@ export class LabProject {
         heartbeat_interval_seconds: 0.2,
         stop_grace_seconds: 0.3,
         kill_grace_seconds: 0.3,
-        log: { max_size_mb: LOG_LIMIT.bytes / 1_000_000, max_files: LOG_LIMIT.files, level: 'debug' },
+        log: { max_size_mb: LOG_LIMIT.bytes / 2 ** 20, max_files: LOG_LIMIT.files, level: 'debug' },
         ...more,
       },
     };
@@ -85,6 +87,16 @@ export class LabProject {
     });
   }
 
+  /** Mounts something that is unmounted when the project goes. */
+  mount(args, folder) {
+    execFileSync('mount', args);
+    this.#mounts.unshift(folder);
+  }
+
+  #unmount() {
+    for (const folder of this.#mounts.splice(0)) execFileSync('umount', ['--lazy', folder]);
+  }
+
   /** The living daemon by its lock: pid and start time. */
   daemon() {
     try {
@@ -121,6 +133,8 @@ export class LabProject {
   keep() {
     this.end();
     living.delete(this);
+    if (this.#mounts.length > 0) cpSync(this.daemonFolder, join(this.base, 'daemon-folder'), { recursive: true });
+    this.#unmount();
     return this.root;
   }
 
@@ -131,6 +145,12 @@ export class LabProject {
       this.end();
     }
     living.delete(this);
+    this.clear();
+  }
+
+  /** Removes its folder, with what is mounted in it. */
+  clear() {
+    this.#unmount();
     rmSync(this.base, { recursive: true, force: true, maxRetries: 5 });
   }
 }
@@ -139,6 +159,6 @@ export class LabProject {
 export function removeAll() {
   for (const project of living) {
     project.end();
-    rmSync(project.base, { recursive: true, force: true, maxRetries: 5 });
+    project.clear();
   }
 }

@@ -9,6 +9,8 @@ const DAEMON_BACK_MS = 30_000;
 
 export class Lab {
   ledger = new Ledger();
+  /** Errors that a fault brings with it. */
+  tolerated = [];
   #client;
   #mutex = Promise.resolve();
 
@@ -59,7 +61,7 @@ export class Lab {
         this.#drop(client);
         return undefined;
       }
-      if (!expect.includes(error.code)) {
+      if (![...expect, ...this.tolerated].includes(error.code)) {
         this.ledger.find('a call is answered, or its connection is lost', `${error.code}: ${error.message}`);
       }
       return undefined;

@@ -20,6 +20,8 @@ export class Ledger {
   hits = [];
   /** When the daemon was told to stop: `{from, to}`. */
   stops = [];
+  /** When the disk was sick: `{from, to}`. */
+  outages = [];
   /** When a daemon was up, in seconds since boot. */
   daemonStarts = [];
   /** What a following client collected: `{taskId, attempts: Map(attempt → text), ended}`. */

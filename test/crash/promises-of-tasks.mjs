@@ -101,7 +101,7 @@ export function outcomesHaveTheirReason({ tasks, ledger, submitOf }) {
     if (!FINAL.includes(state)) return [];
     if (state === 'cancelled' && !ledger.cancels.has(id)) return [`${id} is cancelled, and nobody asked for it`];
     if (state === 'timeout' && submitOf(task)?.timeoutMs === undefined) return [`${id} has no limit and timed out`];
-    if (state !== 'completed' && !error) return [`${id} is ${state} without a reason`];
+    if (state !== 'completed' && state !== 'cancelled' && !error) return [`${id} is ${state} without a reason`];
     return [];
   });
 }

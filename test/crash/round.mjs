@@ -1,8 +1,9 @@
 // One round: its two tracks side by side, watched; then everything comes to its end, and the daemon is stopped.
 import { readPrompt } from './agent-spec.mjs';
 import { Evidence } from './evidence.mjs';
+import { FAULT_STEPS } from './faults.mjs';
 import { readJournal } from './journal.mjs';
-import { KILL_STEPS, lookForLeftovers } from './kills.mjs';
+import { KILL_STEPS, lookForLeftovers, stop } from './kills.mjs';
 import { Lab } from './lab.mjs';
 import { isFinal } from './ledger.mjs';
 import { comesTrue, pause } from './processes.mjs';
@@ -42,7 +43,9 @@ export class RoundLab extends Lab {
       watchProcesses(this, () => this.#slots, looking.signal),
       watchFiles(this, looking.signal),
     ]);
-    await Promise.all([this.#track(script.work, WORK_STEPS), this.#track(script.kills, KILL_STEPS)]);
+    this.workIsDone = false;
+    const work = this.#track(script.work, WORK_STEPS).then(() => (this.workIsDone = true));
+    await Promise.all([work, this.#track(script.kills, { ...KILL_STEPS, ...FAULT_STEPS })]);
     const tasks = await this.#drain();
     const settled = await comesTrue(() => this.project.marked().length === 0, SETTLE_MS);
     if (!settled) lookForLeftovers(this, 'all tasks have ended');
@@ -53,6 +56,10 @@ export class RoundLab extends Lab {
     looking.abort();
     await watching;
     return observed;
+  }
+
+  stop(step, args) {
+    return stop(this, step, args);
   }
 
   async #track(steps, actors) {

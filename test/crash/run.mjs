@@ -2,6 +2,7 @@
 // `npm run crash -- --help`
 import { parseArgs } from 'node:util';
 import { Decoy } from './decoy.mjs';
+import { drawFaultRound, FAULTS } from './faults.mjs';
 import { judge } from './invariants.mjs';
 import { LabProject, removeAll } from './lab-project.mjs';
 import { printBroken, printRound, Totals } from './report.mjs';
@@ -13,7 +14,7 @@ const USAGE = `usage: npm run crash -- [--rounds N] [--seed N] [--from N] [--sec
   --seed     repeats the rounds of an earlier run (printed by each)
   --from     the first round (default 0)
   --seconds  begins no further round after so much time
-  --faults   also full and failing disks, too few open files, stopped daemons, damaged databases
+  --faults   rounds with faults: full and failing disks, no open files left, stopped daemons, damaged databases
 `;
 /** After so many rounds a new project is begun, with an empty history. */
 const ROUNDS_PER_PROJECT = 50;
@@ -49,10 +50,20 @@ class Bench {
     this.rounds = 0;
   }
 
-  async judged(observing) {
-    const evidence = await observing;
+  /** Plays a round and answers what it broke. */
+  async play(script, totals, without) {
+    const begun = performance.now();
+    const evidence = await this.lab.play(script);
+    totals.rounds += 1;
+    totals.tasks += evidence.tasks.length;
+    this.rounds += 1;
+    printRound(script, evidence.tasks.length, performance.now() - begun);
+    return this.judge(evidence, without);
+  }
+
+  judge(evidence, without) {
     evidence.decoy = this.decoy;
-    return { evidence, findings: judge(evidence) };
+    return judge(evidence, without);
   }
 
   async close({ keep, totals }) {
@@ -68,12 +79,7 @@ async function rounds({ seed, from, rounds: count, seconds }, totals) {
   let bench = new Bench();
   for (let round = from; round < from + count && performance.now() < until; round += 1) {
     const script = drawRound(seed, round);
-    const begun = performance.now();
-    const { evidence, findings } = await bench.judged(bench.lab.play(script));
-    totals.rounds += 1;
-    totals.tasks += evidence.tasks.length;
-    bench.rounds += 1;
-    printRound(script, evidence.tasks.length, performance.now() - begun);
+    const findings = await bench.play(script, totals);
     if (findings.length > 0) {
       totals.brokenRounds += 1;
       totals.broken.push(...findings);
@@ -90,10 +96,31 @@ async function rounds({ seed, from, rounds: count, seconds }, totals) {
 
 /** Once more at all tasks of a project: what was told in any of its rounds has to hold. */
 async function lastLook(bench, totals, seed, script) {
-  const { findings } = await bench.judged(bench.lab.everything());
+  const findings = bench.judge(await bench.lab.everything());
   totals.broken.push(...findings);
   const folder = await bench.close({ keep: findings.length > 0, totals });
   if (findings.length > 0) printBroken({ seed, script, findings, folder });
+}
+
+/** Rounds with a fault each, every one in a project of its own. */
+async function faultRounds({ seed, from, rounds: count }, totals) {
+  for (let round = from; round < from + count && totals.brokenRounds < MOST_BROKEN_ROUNDS; round += 1) {
+    const script = drawFaultRound(seed, round);
+    const { needs, tolerate = [], prepare, without } = FAULTS[script.fault];
+    if (needs !== undefined && !needs()) {
+      process.stdout.write(`round ${round}: skipped, this machine does not allow ${script.fault}\n`);
+      continue;
+    }
+    const bench = new Bench();
+    prepare?.(bench.project);
+    bench.lab.tolerated = tolerate;
+    const findings = await bench.play(script, totals, without);
+    const folder = await bench.close({ keep: findings.length > 0, totals });
+    if (findings.length === 0) continue;
+    totals.brokenRounds += 1;
+    totals.broken.push(...findings);
+    printBroken({ seed, script, findings, folder });
+  }
 }
 
 async function main() {
@@ -108,7 +135,8 @@ async function main() {
   }
   process.stdout.write(`seed ${asked.seed}\n`);
   const totals = new Totals();
-  await rounds(asked, totals);
+  if (asked.faults) await faultRounds(asked, totals);
+  else await rounds(asked, totals);
   totals.print(asked.seed);
   process.exitCode = totals.broken.length > 0 ? 1 : 0;
 }
