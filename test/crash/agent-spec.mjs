@@ -1,14 +1,19 @@
 // What an agent is told to do, as a prompt, and what has to come of it.
 
 /** A line longer than one page now and then, and characters of several bytes, so that a cut in the wrong place shows. */
-const PADS = [
-  { pad: '' },
-  { pad: 'größe-日本-🙂' },
-  { pad: 'x', times: 300 },
-  { pad: 'ü', times: 2500 },
-];
+const PADS = [{ pad: '' }, { pad: 'größe-日本-🙂' }, { pad: 'x', times: 300 }, { pad: 'ü', times: 2500 }];
 
-const DEFAULTS = { lines: 0, pause: '0', pad: '', times: 1, exit: 0, kill: '', children: 0, stubborn: 0, linger: 0 };
+const DEFAULTS = {
+  lines: 0,
+  pause: '0',
+  pad: '',
+  times: 1,
+  exit: 0,
+  kill: '',
+  children: 0,
+  stubborn: 0,
+  linger: 0,
+};
 
 /** The kinds of agents, each with the words that make it. `linger` is in tenths of a second. */
 const KINDS = {

@@ -1,7 +1,17 @@
 // Injected faults: steps of the track of kills, each with the round around it. Agents and daemons are real, and so are
 // the disks that run full, the files that run out, and the processes that stand still.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { comesTrue, openFiles, pause, statOf } from './processes.mjs';
 import { Random, seedOf } from './random.mjs';
@@ -49,7 +59,12 @@ export function drawFaultRound(seed, round) {
   const random = new Random(seedOf(seed, -1 - round));
   const names = Object.keys(FAULTS);
   const fault = names[round % names.length];
-  const step = { after: random.whole(300, 900), do: fault, lasts: random.whole(300, 2000), kill: random.chance(0.5) };
+  const step = {
+    after: random.whole(300, 900),
+    do: fault,
+    lasts: random.whole(300, 2000),
+    kill: random.chance(0.5),
+  };
   return { ...script, fault, kills: [step] };
 }
 
@@ -90,7 +105,9 @@ async function fewFiles(lab, { lasts }) {
   if (daemon === undefined) return;
   const limit = openFiles(daemon.pid) + 2;
   prlimit(daemon.pid, `${limit}:`);
-  const clients = await Promise.all(Array.from({ length: 20 }, () => lab.project.connect().catch(() => undefined)));
+  const clients = await Promise.all(
+    Array.from({ length: 20 }, () => lab.project.connect().catch(() => undefined)),
+  );
   const pings = Promise.allSettled(clients.map((client) => client?.ping()));
   await pause(lasts);
   prlimit(daemon.pid, '1024:');
@@ -98,7 +115,10 @@ async function fewFiles(lab, { lasts }) {
   await pings;
   const back = await comesTrue(async () => (await lab.call((client) => client.ping())) !== undefined, 10_000);
   if (!back || statOf(daemon.pid)?.ticks !== daemon.ticks)
-    lab.ledger.find('a call is answered, or its connection is lost', 'the daemon did not come back from EMFILE');
+    lab.ledger.find(
+      'a call is answered, or its connection is lost',
+      'the daemon did not come back from EMFILE',
+    );
 }
 
 function prlimit(pid, limit) {
@@ -137,7 +157,8 @@ async function garbage(lab) {
   if (!health.issues.some(({ code }) => /database|store/.test(code)))
     lab.ledger.find(promise, `health says ${JSON.stringify(health.issues)}`);
   const after = new Set((await lab.ask((client) => client.task.list({ limit: 1000 }))).map(({ id }) => id));
-  for (const { id, state } of before) if (!after.has(id)) lab.ledger.find(promise, `${id} (${state}) is gone`);
+  for (const { id, state } of before)
+    if (!after.has(id)) lab.ledger.find(promise, `${id} (${state}) is gone`);
 }
 
 function mountSmall(project, folder, size) {

@@ -89,7 +89,8 @@ export async function stop(lab, { down }, args) {
   const { code, stderr } = await lab.exclusive(() => lab.project.run(args));
   record.to = Date.now();
   lab.ledger.killed('(stops)');
-  if (code !== 0) lab.ledger.find('stop ends the daemon', `aiwgd ${args.join(' ')} ended with ${code}: ${stderr}`);
+  if (code !== 0)
+    lab.ledger.find('stop ends the daemon', `aiwgd ${args.join(' ')} ended with ${code}: ${stderr}`);
   lookForLeftovers(lab, `aiwgd ${args.join(' ')}`);
   await pause(down);
   await lab.start();

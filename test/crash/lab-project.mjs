@@ -1,6 +1,15 @@
 // A project in a temporary folder, worked on through its public faces only: the command line, the socket, its files.
 import { execFileSync, spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -133,7 +142,8 @@ export class LabProject {
   keep() {
     this.end();
     living.delete(this);
-    if (this.#mounts.length > 0) cpSync(this.daemonFolder, join(this.base, 'daemon-folder'), { recursive: true });
+    if (this.#mounts.length > 0)
+      cpSync(this.daemonFolder, join(this.base, 'daemon-folder'), { recursive: true });
     this.#unmount();
     return this.root;
   }

@@ -32,7 +32,10 @@ export class Lab {
       this.ledger.counts.starts += 1;
       this.ledger.counts.slowestStart = Math.max(this.ledger.counts.slowestStart, ms);
       if (code !== 0) {
-        this.ledger.find('the daemon starts every time', `aiwgd ${command} ended with ${code}: ${stderr.trim()}`);
+        this.ledger.find(
+          'the daemon starts every time',
+          `aiwgd ${command} ended with ${code}: ${stderr.trim()}`,
+        );
         return;
       }
       this.ledger.daemonStarts.push(uptime());

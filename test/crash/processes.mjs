@@ -19,7 +19,12 @@ export function statOf(pid) {
   const end = text.lastIndexOf(')');
   const fields = text.slice(end + 2).split(' ');
   if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
-  return { pid, ticks: Number(fields[19]), parent: Number(fields[1]), name: text.slice(text.indexOf('(') + 1, end) };
+  return {
+    pid,
+    ticks: Number(fields[19]),
+    parent: Number(fields[1]),
+    name: text.slice(text.indexOf('(') + 1, end),
+  };
 }
 
 export function lives({ pid, ticks }) {

@@ -9,7 +9,9 @@ export function neverTwoAttemptsOfATaskAtOnce({ tasks, runsOf }) {
       const earlier = runs.slice(0, index).find((one) => one.last > run.start);
       return earlier === undefined
         ? []
-        : [`${id}: attempt ${run.attemptId} began at ${run.start}, and ${earlier.attemptId} still wrote at ${earlier.last}`];
+        : [
+            `${id}: attempt ${run.attemptId} began at ${run.start}, and ${earlier.attemptId} still wrote at ${earlier.last}`,
+          ];
     });
   });
 }
@@ -33,7 +35,9 @@ export function whateverHappensToTheDaemonATaskRunsOnce(evidence) {
     const expected = fails ? 1 + (submitOf(task)?.retries ?? 0) : 1;
     const { length } = runsOf(task.id);
     if (length === expected && task.attempt === expected) return [];
-    return [`${task.id} (${task.state}) ran ${length} times and counts ${task.attempt} attempts; expected ${expected}`];
+    return [
+      `${task.id} (${task.state}) ran ${length} times and counts ${task.attempt} attempts; expected ${expected}`,
+    ];
   });
 }
 
@@ -50,12 +54,15 @@ export function attemptsStayWithinTheirBound({ tasks, runsOf, ledger }) {
 export function anInterruptedAttemptIsFollowedOrFails({ tasks, runsOf, ledger }) {
   return tasks.flatMap(({ id, state, attempt, maxAttempts, error }) => {
     const [last] = runsOf(id).slice(-1);
-    const wasCut = last !== undefined && last.end === null && ledger.hits.some((hit) => hit.attemptId === last.attemptId);
+    const wasCut =
+      last !== undefined && last.end === null && ledger.hits.some((hit) => hit.attemptId === last.attemptId);
     if (!wasCut || state === 'cancelled' || state === 'timeout') return [];
     if (state === 'completed') return [`${id} is completed, and its last attempt was killed before its end`];
     // An agent that was killed under a living runner has failed by a signal: a verdict like any other.
     const failed = state === 'failed' && Boolean(error);
-    return failed ? [] : [`${id} was cut off in attempt ${attempt} of ${maxAttempts} and is ${state}: ${error}`];
+    return failed
+      ? []
+      : [`${id} was cut off in attempt ${attempt} of ${maxAttempts} and is ${state}: ${error}`];
   });
 }
 
@@ -90,7 +97,11 @@ export function exitsAreTheRealOnes({ tasks, isDisturbed, isEndless }) {
     const { state, exitCode, signal } = task;
     const expected = endOf(readPrompt(task.prompt).spec);
     const right = state === expected.state && exitCode === expected.exitCode && signal === expected.signal;
-    return right ? [] : [`${task.id} is ${JSON.stringify({ state, exitCode, signal })}, expected ${JSON.stringify(expected)}`];
+    return right
+      ? []
+      : [
+          `${task.id} is ${JSON.stringify({ state, exitCode, signal })}, expected ${JSON.stringify(expected)}`,
+        ];
   });
 }
 

@@ -6,7 +6,8 @@ import { LOG_LIMIT } from './lab-project.mjs';
 export function theLogIsWholeAndBounded({ project }) {
   const broken = [];
   const names = readdirSync(project.daemonFolder).filter((name) => /^daemon\.log(\.\d+)?$/.test(name));
-  if (names.length > LOG_LIMIT.files + 1) broken.push(`there are ${names.length} log files: ${names.join(', ')}`);
+  if (names.length > LOG_LIMIT.files + 1)
+    broken.push(`there are ${names.length} log files: ${names.join(', ')}`);
   for (const name of names) {
     const path = project.file(name);
     const lines = readFileSync(path, 'utf8').split('\n');

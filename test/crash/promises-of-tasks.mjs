@@ -79,7 +79,9 @@ export function aKeyNamesOneActiveTask({ tasks: all, ledger }) {
     for (const [index, task] of tasks.entries()) {
       const next = tasks[index + 1];
       if (next !== undefined && (task.completedAt === null || next.createdAt < task.completedAt))
-        broken.push(`${next.id} came at ${next.createdAt}, and ${task.id} of the same ${key} ended at ${task.completedAt}`);
+        broken.push(
+          `${next.id} came at ${next.createdAt}, and ${task.id} of the same ${key} ended at ${task.completedAt}`,
+        );
     }
   }
   return broken;
@@ -90,7 +92,9 @@ export function anAcknowledgedCancelHolds({ tasks, ledger, runsOf }) {
   return tasks.flatMap(({ id, state }) => {
     if (!ledger.cancels.get(id)?.acknowledged || ledger.retriesOf(id) > 0 || state === 'cancelled') return [];
     const ended = runsOf(id).some((run) => run.end !== null);
-    return ended ? [] : [`the cancel of ${id} was acknowledged, its agent never ended by itself, and it is ${state}`];
+    return ended
+      ? []
+      : [`the cancel of ${id} was acknowledged, its agent never ended by itself, and it is ${state}`];
   });
 }
 
@@ -99,9 +103,12 @@ export function outcomesHaveTheirReason({ tasks, ledger, submitOf }) {
   return tasks.flatMap((task) => {
     const { id, state, error } = task;
     if (!FINAL.includes(state)) return [];
-    if (state === 'cancelled' && !ledger.cancels.has(id)) return [`${id} is cancelled, and nobody asked for it`];
-    if (state === 'timeout' && submitOf(task)?.timeoutMs === undefined) return [`${id} has no limit and timed out`];
-    if (state !== 'completed' && state !== 'cancelled' && !error) return [`${id} is ${state} without a reason`];
+    if (state === 'cancelled' && !ledger.cancels.has(id))
+      return [`${id} is cancelled, and nobody asked for it`];
+    if (state === 'timeout' && submitOf(task)?.timeoutMs === undefined)
+      return [`${id} has no limit and timed out`];
+    if (state !== 'completed' && state !== 'cancelled' && !error)
+      return [`${id} is ${state} without a reason`];
     return [];
   });
 }

@@ -97,7 +97,10 @@ export class RoundLab extends Lab {
       const page = await this.ask((client) => client.task.page({ limit: 200, ...more }));
       ids.push(...page.tasks.map(({ id }) => id).filter((id) => numberOf(id) > this.lastTask));
       const oldest = page.tasks.at(-1);
-      cursor = oldest === undefined || numberOf(oldest.id) <= this.lastTask ? undefined : (page.nextCursor ?? undefined);
+      cursor =
+        oldest === undefined || numberOf(oldest.id) <= this.lastTask
+          ? undefined
+          : (page.nextCursor ?? undefined);
     }
     const tasks = [];
     for (const id of ids) {
@@ -147,7 +150,9 @@ export class RoundLab extends Lab {
     let text = '';
     for (let offset = 0, eof = false; !eof; ) {
       const from = offset;
-      const slice = await this.ask((client) => client.task.output({ taskId: task.id, offset: from, limit: 30_000 }));
+      const slice = await this.ask((client) =>
+        client.task.output({ taskId: task.id, offset: from, limit: 30_000 }),
+      );
       if (slice.nextOffset === offset && !slice.eof) break;
       text += slice.data;
       offset = slice.nextOffset;

@@ -1,7 +1,7 @@
 // Those who look on while a round goes: at the processes, at the files, at the events.
 import { readFileSync } from 'node:fs';
 import { isFinal } from './ledger.mjs';
-import { lives, pause, ProcessView } from './processes.mjs';
+import { lives, ProcessView, pause } from './processes.mjs';
 
 const LOOK_EVERY_MS = 40;
 const READ_EVERY_MS = 8;
@@ -73,7 +73,10 @@ function readOnce({ project, ledger }, name) {
     FILES[name](text, ledger);
   } catch (error) {
     const start = JSON.stringify(text.slice(0, 80));
-    ledger.find('files are readable at every moment', `${name}, ${text.length} bytes, ${start}: ${error.message}`);
+    ledger.find(
+      'files are readable at every moment',
+      `${name}, ${text.length} bytes, ${start}: ${error.message}`,
+    );
   }
 }
 
@@ -102,5 +105,8 @@ function ended({ ledger, project }, { payload }) {
   const left = project.marked().filter((one) => one.taskId === payload.taskId && lives(one));
   if (left.length === 0) return;
   const names = left.map(({ pid, name }) => `${name} (${pid})`).join(', ');
-  ledger.find('an ended task has no process', `${payload.taskId} is ${payload.state}, and there lives ${names}`);
+  ledger.find(
+    'an ended task has no process',
+    `${payload.taskId} is ${payload.state}, and there lives ${names}`,
+  );
 }

@@ -29,7 +29,9 @@ export const WORK_STEPS = {
     const { maxAttempts: _, ...asked } = submit;
     const { name } = readPrompt(prompt);
     lab.ledger.submitted(name, asked);
-    const { code, stdout, stderr } = await command(lab, ['task', 'submit', '-', ...options], { input: prompt });
+    const { code, stdout, stderr } = await command(lab, ['task', 'submit', '-', ...options], {
+      input: prompt,
+    });
     if (code === 0) lab.ledger.acknowledged(name, JSON.parse(stdout).taskId);
     else unlessLost(lab, 'task submit', code, stderr);
   },
@@ -139,6 +141,6 @@ async function command(lab, args, options) {
 /** A command may find no daemon, or lose it: it has to say so. */
 function unlessLost(lab, name, code, stderr) {
   const lost = code === 3 || /connection|stopping|not running/i.test(stderr);
-  if (!lost) lab.ledger.find('a command says how it ended', `aiwgd ${name} ended with ${code}: ${stderr.trim()}`);
+  if (!lost)
+    lab.ledger.find('a command says how it ended', `aiwgd ${name} ended with ${code}: ${stderr.trim()}`);
 }
-
