@@ -95,6 +95,7 @@ function judged(spoil: (round: ReturnType<typeof wellRound>) => void): string[] 
   const evidence = Object.assign(
     new Evidence({
       tasks,
+      after: 0,
       outputs: new Map([[round.task.id, round.output]]),
       history: [{ id: 'e1', timestamp: '2026-01-01T00:00:00.000Z' }],
       runs: parseJournal(round.journal.join('\n')),

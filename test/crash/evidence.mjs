@@ -3,19 +3,21 @@ import { readPrompt } from './agent-spec.mjs';
 import { byTask } from './journal.mjs';
 import { isEndless } from './work.mjs';
 
+export function numberOf(id) {
+  return Number(id.slice('task-'.length));
+}
+
 export class Evidence {
   #runs;
 
-  /** `tasks` are those of the round; `runs`, `ledger` and what was told reach back to the beginning of the project. */
-  constructor({ tasks, outputs, history, runs, ledger, project }) {
+  /** `tasks` are those of the round, which come after task number `after`, and older ones that were retried in it; `runs`, `ledger` and what was told reach back to the beginning of the project. */
+  constructor({ tasks, after, outputs, history, runs, ledger, project }) {
     Object.assign(this, { tasks, outputs, history, runs, ledger, project });
     this.byId = new Map(tasks.map((task) => [task.id, task]));
     this.#runs = byTask(runs);
-    const numbers = tasks.map(({ id }) => Number(id.slice('task-'.length)));
-    const first = Math.min(...numbers);
-    // An acknowledged task may be missing from this round's, so its submit is looked for by its id.
+    // What is lost is not among the tasks: the submits of the round are found by the ids that were answered.
     this.submits = [...ledger.submits].filter(([, { taskIds }]) =>
-      taskIds.some((id) => Number(id.slice('task-'.length)) >= first),
+      taskIds.some((id) => numberOf(id) > after),
     );
   }
 

@@ -1,6 +1,6 @@
 // One round: its two tracks side by side, watched; then everything comes to its end, and the daemon is stopped.
 import { readPrompt } from './agent-spec.mjs';
-import { Evidence } from './evidence.mjs';
+import { Evidence, numberOf } from './evidence.mjs';
 import { FAULT_STEPS } from './faults.mjs';
 import { readJournal } from './journal.mjs';
 import { KILL_STEPS, lookForLeftovers, stop } from './kills.mjs';
@@ -19,7 +19,9 @@ const SETTLE_MS = 3000;
 export class RoundLab extends Lab {
   #slots = 1;
   #background = [];
-  lastTask = 0;
+  /** Numbers of the last task before this round, and of the last one of all. */
+  #after = 0;
+  #last = 0;
 
   /** From now on so many may run, at most; what ran before a smaller number came goes on. */
   allow(slots) {
@@ -89,16 +91,17 @@ export class RoundLab extends Lab {
     return this.ask((client) => client.task.list({ state, limit: 1000 }));
   }
 
-  /** All tasks of this round, whole. */
+  /** All tasks that came after those of the last look, whole. */
   async #newTasks() {
+    this.#after = this.#last;
     const ids = [];
     for (let cursor = null; cursor !== undefined; ) {
       const more = cursor === null ? {} : { cursor };
       const page = await this.ask((client) => client.task.page({ limit: 200, ...more }));
-      ids.push(...page.tasks.map(({ id }) => id).filter((id) => numberOf(id) > this.lastTask));
+      ids.push(...page.tasks.map(({ id }) => id).filter((id) => numberOf(id) > this.#after));
       const oldest = page.tasks.at(-1);
       cursor =
-        oldest === undefined || numberOf(oldest.id) <= this.lastTask
+        oldest === undefined || numberOf(oldest.id) <= this.#after
           ? undefined
           : (page.nextCursor ?? undefined);
     }
@@ -108,7 +111,7 @@ export class RoundLab extends Lab {
       this.ledger.tell(task, 'task.get');
       tasks.push(task);
     }
-    this.lastTask = Math.max(this.lastTask, ...ids.map(numberOf));
+    this.#last = Math.max(this.#last, ...ids.map(numberOf));
     return tasks;
   }
 
@@ -121,13 +124,21 @@ export class RoundLab extends Lab {
     const history = await this.ask((client) => client.event.history({ limit: 1000 }));
     const { ledger, project } = this;
     const runs = readJournal(project.journalFile);
-    return new Evidence({ tasks: [...tasks, ...again], outputs, history, runs, ledger, project });
+    return new Evidence({
+      tasks: [...tasks, ...again],
+      outputs,
+      history,
+      runs,
+      ledger,
+      project,
+      after: this.#after,
+    });
   }
 
   /** All tasks of the project, for the last look at it. */
   async everything() {
     await this.start();
-    this.lastTask = 0;
+    this.#last = 0;
     const tasks = await this.#newTasks();
     const observed = await this.#observe(tasks);
     await this.#stop();
@@ -177,8 +188,4 @@ export class RoundLab extends Lab {
     if (code !== 0) this.ledger.find('stop ends the daemon', `aiwgd stop ended with ${code}: ${stderr}`);
     lookForLeftovers(this, 'aiwgd stop');
   }
-}
-
-export function numberOf(id) {
-  return Number(id.slice('task-'.length));
 }
