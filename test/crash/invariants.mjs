@@ -8,6 +8,8 @@ const PROMISES = { ...tasks, ...attempts, ...files };
 /** Those that are judged while a round goes, by whoever looks on. */
 const WATCHED = [
   'the daemon starts every time',
+  'of several starts one wins',
+  'a project has one daemon',
   'stop ends the daemon',
   'nothing is left after a stop',
   'an ended task has no process',

@@ -1,6 +1,6 @@
 // The bench on which a round is tried: a project, what is known of it, and a client that comes back after each kill.
 import { Ledger } from './ledger.mjs';
-import { comesTrue, lives, pause, uptime } from './processes.mjs';
+import { comesTrue, daemonsOf, lives, pause, uptime } from './processes.mjs';
 import { watchEvents } from './watchers.mjs';
 
 /** Errors that say: the daemon was killed, stopped or is not there; whether the call was carried out is unknown. */
@@ -38,9 +38,19 @@ export class Lab {
         );
         return;
       }
-      this.ledger.daemonStarts.push(uptime());
-      void watchEvents(this);
+      await this.started();
     });
+  }
+
+  /** A daemon has come up: it is the only one, and its events are listened to. */
+  async started() {
+    this.ledger.daemonStarts.push(uptime());
+    void watchEvents(this);
+    const alone = await comesTrue(() => daemonsOf(this.project.root).length === 1, 5000);
+    if (!alone) {
+      const pids = daemonsOf(this.project.root).join(', ');
+      this.ledger.find('a project has one daemon', `after a start there run ${pids || 'none'}`);
+    }
   }
 
   /** Ends the daemon as a crash does; answers whether there was one. */

@@ -20,6 +20,8 @@ const WORK = {
 const KILLS = {
   daemon: 6,
   daemonWhileStarting: 2,
+  daemonWhileRestarting: 2,
+  threeStarts: 1,
   fiveDaemons: 1,
   agent: 2,
   runner: 2,

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { isFinal } from './ledger.mjs';
 import { lives, ProcessView, pause } from './processes.mjs';
 
+/** The daemon was killed or stopped. */
+const LOST = new Set(['CONNECTION_LOST', 'DAEMON_NOT_RUNNING', 'DAEMON_STOPPING']);
 const LOOK_EVERY_MS = 40;
 const READ_EVERY_MS = 8;
 /** Of its time, a watcher rests this many times as long as it works. */
@@ -90,7 +92,7 @@ export async function watchEvents(lab) {
       if (isFinal(event.payload.state)) ended(lab, event);
     }
   } catch (error) {
-    if (error.code !== 'CONNECTION_LOST' && error.code !== 'DAEMON_STOPPING') {
+    if (!LOST.has(error.code)) {
       lab.ledger.find('events are told until the connection is lost', `${error.code}: ${error.message}`);
     }
   } finally {
