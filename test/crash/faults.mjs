@@ -49,6 +49,8 @@ export const FAULTS = {
       'aTimeLimitHoldsThroughACrash',
       'nothingIsFoundDamaged',
       'everyAcknowledgedSubmitIsThere',
+      // An attempt whose task was forgotten is ended, but nobody waits for it.
+      'an ended task has no process',
     ],
   },
 };

@@ -32,7 +32,8 @@ export function judge(evidence, without = []) {
   const judged = held.flatMap(([name, contradictions]) =>
     contradictions(evidence).map((detail) => ({ promise: inWords(name), detail })),
   );
-  return [...evidence.ledger.findings, ...judged];
+  const seen = evidence.ledger.findings.filter(({ promise }) => !without.includes(promise));
+  return [...seen, ...judged];
 }
 
 function inWords(name) {

@@ -33,7 +33,8 @@ export class Ledger {
 
   find(promise, detail) {
     // One broken promise can be seen a hundred times a second.
-    if (this.findings.length < 200) this.findings.push({ promise, detail });
+    if (this.findings.some((one) => one.promise === promise && one.detail === detail)) return;
+    this.findings.push({ promise, detail });
   }
 
   submitted(name, submit) {

@@ -76,7 +76,9 @@ export class RoundLab extends Lab {
     const drained = await comesTrue(async () => {
       const active = [...(await this.#listed('running')), ...(await this.#listed('queued'))];
       for (const task of active) if (this.#wouldNeverEnd(task)) await cancel(this, task.id);
-      return active.length === 0;
+      // Asked in one piece: between two lists a task may go from the one to the other.
+      const { queued, running } = await this.ask((client) => client.task.stats());
+      return queued + running === 0;
     }, DRAIN_MS);
     if (!drained) this.ledger.find('every task comes to an outcome', `not within ${DRAIN_MS} ms`);
     return this.#newTasks();

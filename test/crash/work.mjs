@@ -141,6 +141,6 @@ async function command(lab, args, options) {
 /** A command may find no daemon, or lose it: it has to say so. */
 function unlessLost(lab, name, code, stderr) {
   const lost = code === 3 || /connection|stopping|not running/i.test(stderr);
-  if (!lost)
+  if (!lost && lab.tolerated.length === 0)
     lab.ledger.find('a command says how it ended', `aiwgd ${name} ended with ${code}: ${stderr.trim()}`);
 }
