@@ -78,7 +78,8 @@ export class AgentCatalogue {
   }
 }
 
-function providerOf(config: AgentConfig): AgentProvider | undefined {
+/** Undefined for a kind of agent that cannot be run. */
+export function providerOf(config: AgentConfig): AgentProvider | undefined {
   switch (config.provider) {
     case 'claude':
       return claudeProvider(config);

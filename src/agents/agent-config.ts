@@ -8,6 +8,8 @@ interface AgentCommon {
   max_parallel?: number | null | undefined;
   /** Leaves alone what an attempt started in the background and did not end. */
   keep_background?: boolean | undefined;
+  /** Minutes without progress after which an attempt is ended and resumed; never where absent or null. */
+  stall_minutes?: number | null | undefined;
 }
 
 export interface ClaudeAgentConfig extends AgentCommon {

@@ -5,6 +5,8 @@ export interface LaunchInput {
   prompt: string;
   /** A sub-agent of the program; null for the program itself. */
   subAgent: string | null;
+  /** The agent's own session of an attempt that was cut off, to go on in; null to begin. Agents without sessions begin. */
+  resume: string | null;
 }
 
 /** How to launch an agent. Nothing in it passes through a shell. */
@@ -14,24 +16,34 @@ export interface Launch {
   args: string[];
   /** Variables that the program needs; `undefined` takes one away. */
   env: Record<string, string | undefined>;
-  /** Whether the prompt's file becomes the agent's stdin; else stdin is empty. */
-  promptOnStdin: boolean;
+  /** What the agent reads on stdin; null for an empty stdin. */
+  stdin: string | null;
 }
 
-/** Why an attempt failed, as far as it decides what happens next. */
+/** Why an attempt failed, as far as it decides what happens next: the retry policy has a line for each. */
 export type FailureClass =
   /** The program is not there or cannot be run. */
   | 'agent_missing'
   /** The program refuses what it was given. */
   | 'bad_arguments'
+  /** The provider does not know the key or the login. */
   | 'auth'
   | 'rate_limit'
   | 'overloaded'
   | 'connection'
+  /** The session to go on in is unknown to the agent. */
+  | 'session_gone'
   /** A limit of the run itself: turns or budget. */
   | 'run_limit'
+  /** Killed from outside, or by its own fault. */
   | 'signal'
+  /** It ended without a verdict. */
   | 'no_result'
+  /** It gave no sign of life for too long, and was ended for that. */
+  | 'stalled'
+  /** Nobody saw how it ended. */
+  | 'vanished'
+  /** Its own verdict. */
   | 'agent_error';
 
 /** How an attempt went, judged by its agent's own rules. */
@@ -45,9 +57,11 @@ export interface Verdict {
   costUsd: number | null;
   usage: Usage | null;
   failureClass: FailureClass | null;
+  /** When a rate limit is lifted, in milliseconds since 1970; null where it was not told. */
+  retryAt: number | null;
 }
 
-/** How an agent's process ended, with what it left. */
+/** How an agent's process ended, with what it left. Both code and signal are null where nobody saw its end. */
 export interface AgentExit {
   exitCode: number | null;
   signal: string | null;

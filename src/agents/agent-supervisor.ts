@@ -8,9 +8,9 @@ import { AgentCatalogue } from './agent-catalogue.js';
 import type { AgentsConfig } from './agent-config.js';
 import { ClaimLoop } from './claim-loop.js';
 import { Backoff, FaultReport, type OnFault } from './fault-report.js';
-import { type LaunchFault, spawnLauncher } from './launcher.js';
+import type { LaunchFault } from './launcher.js';
 import { LEASE_MS, LeaseKeeper } from './lease-keeper.js';
-import { settleTakenOver, takeOver } from './recovery.js';
+import { endStrays, type TakenOver, takeOver } from './recovery.js';
 import { untouched } from './retry-policy.js';
 import { SettlementWriter } from './settlement-writer.js';
 import { newTask, type Submission } from './submission.js';
@@ -70,8 +70,8 @@ export class AgentSupervisor {
   #started = false;
   #settings: SupervisorSettings;
   #catalogue: AgentCatalogue;
-  /** Tasks of an earlier daemon whose processes are being ended; they hold slots. */
-  #recovering = 0;
+  /** Agents of an earlier store are being ended. */
+  #recovering = false;
   #recovery: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | undefined;
 
@@ -96,7 +96,6 @@ export class AgentSupervisor {
     this.#runDeps = {
       clock,
       log,
-      launcher: spawnLauncher,
       scan: new SurvivorScan(clock),
       events: this.#events,
       writer: this.#writer,
@@ -111,44 +110,35 @@ export class AgentSupervisor {
 
   /**
    * Takes over what an earlier daemon left, then works on the queue. Other daemons of the project must be dead. With
-   * `strays: 'all'`, for a store that was begun anew, every agent of the project that still runs is ended first: its
-   * task may be in the queue again.
+   * `strays: 'all'`, for a store that was begun anew, every agent of the project that belongs to no task is ended first:
+   * its task may be in the queue again. Answers how many running agents were taken over.
    */
-  async start({ strays = 'known' }: { strays?: 'known' | 'all' } = {}): Promise<void> {
-    const { store, owner, clock, log, projectRoot } = this.#options;
-    const claims = await takeOver(store, owner);
-    this.#started = true;
-    if (claims.length > 0 || strays === 'all') {
-      if (claims.length > 0)
-        log.info(
-          { tasks: claims.map(({ task }) => task.id).slice(0, QUEUE_SHOWN) },
-          'Interrupted tasks found',
-        );
-      this.#recovering = strays === 'all' ? Number.POSITIVE_INFINITY : claims.length;
-      const { killGraceMs } = this.#settings;
-      this.#recovery = this.#recover(
-        settleTakenOver(claims, {
-          store,
-          writer: this.#writer,
-          events: this.#events,
-          clock,
-          log,
-          projectRoot,
-          killGraceMs,
-          strays,
-        }),
-      );
+  async start({ strays = 'known' }: { strays?: 'known' | 'all' } = {}): Promise<number> {
+    const { store, owner, log } = this.#options;
+    const found = await takeOver(store, owner, log);
+    for (const { claim, cancelRequested } of found) {
+      const run = TaskRun.adopt(claim, this.#settings, this.#runDeps, cancelRequested);
+      if (run.hasAttempt) this.#events.takenOver(claim.task);
+      else log.info({ taskId: claim.task.id }, 'Interrupted task found');
+      this.#keep(run);
     }
+    this.#started = true;
+    if (strays === 'all') this.#recovery = this.#endStrays(found);
     this.#loop.wake();
+    return [...this.#runs.values()].filter((run) => run.hasAttempt).length;
   }
 
-  async #recover(settled: Promise<void>): Promise<void> {
+  /** Nothing is claimed before they are gone. */
+  async #endStrays(known: readonly TakenOver[]): Promise<void> {
+    const { clock, log, projectRoot } = this.#options;
+    const { killGraceMs } = this.#settings;
+    this.#recovering = true;
     try {
-      await settled;
+      await endStrays(known, { clock, log, projectRoot, killGraceMs });
     } catch (error) {
-      this.#faults.raise('tasks.recovery', `Interrupted tasks cannot be settled: ${messageOf(error)}`);
+      this.#faults.raise('tasks.recovery', `Agents of earlier tasks cannot be ended: ${messageOf(error)}`);
     } finally {
-      this.#recovering = 0;
+      this.#recovering = false;
       this.#loop.wake();
     }
   }
@@ -266,19 +256,42 @@ export class AgentSupervisor {
   async #stop(graceMs: number): Promise<void> {
     this.#loop.close();
     for (const run of this.#runs.values()) run.stop(graceMs);
+    if (await this.#allEndWithin(graceMs + STOP_PATIENCE_MS)) return;
+    const left = [...this.#runs.values()].filter((run) => run.phase === 'running');
+    if (left.length === 0) return;
+    this.#options.log.error(
+      { tasks: left.map((run) => run.claim.task.id) },
+      'Some attempts could not be ended',
+    );
+  }
+
+  /**
+   * Takes no more work and leaves the agents alone: they go on, and the next daemon takes them over. Resolves when
+   * every outcome that was on its way is stored.
+   */
+  handOver(): Promise<void> {
+    this.#stopping ??= this.#handOver();
+    return this.#stopping;
+  }
+
+  async #handOver(): Promise<void> {
+    this.#loop.close();
+    await this.#loop.settled();
+    await this.#leases.handOver();
+    for (const run of this.#runs.values()) run.detach();
+    await this.#allEndWithin(STOP_PATIENCE_MS);
+  }
+
+  /** Whether every run is over in time; then, or afterwards, no outcome is tried again. */
+  async #allEndWithin(ms: number): Promise<boolean> {
     const patience = new AbortController();
-    const ended = this.#allEnded();
-    await Promise.race([ended, sleep(this.#options.clock, graceMs + STOP_PATIENCE_MS, patience.signal)]);
+    const ended = this.#allEnded().then(() => true);
+    const late = sleep(this.#options.clock, ms, patience.signal).then(() => false);
+    const inTime = await Promise.race([ended, late]);
     patience.abort();
     this.#writer.giveUp();
     this.#leases.close();
-    const left = [...this.#runs.values()].filter((run) => run.phase === 'running');
-    if (left.length === 0) await ended;
-    else
-      this.#options.log.error(
-        { tasks: left.map((run) => run.claim.task.id) },
-        'Some attempts could not be ended',
-      );
+    return inTime || (![...this.#runs.values()].some((run) => run.phase === 'running') && ended);
   }
 
   async #allEnded(): Promise<void> {
@@ -291,7 +304,7 @@ export class AgentSupervisor {
   }
 
   #demand(): Pick<ClaimRequest, 'limit' | 'exceptAgents'> | null {
-    if (!this.#started) return null;
+    if (!this.#started || this.#recovering) return null;
     let limit = this.#settings.maxParallel - this.#taken();
     const exceptAgents: (string | null)[] = [];
     for (const { agent, limit: own } of this.#catalogue.limited()) {
@@ -306,7 +319,7 @@ export class AgentSupervisor {
 
   /** Slots that are taken, of one agent or of all. */
   #taken(agentName?: string): number {
-    let taken = agentName === undefined ? this.#recovering : 0;
+    let taken = 0;
     for (const run of this.#runs.values()) {
       const holds = run.phase === 'running' || run.phase === 'unstored';
       if (holds && (agentName === undefined || run.agentName === agentName)) taken += 1;
@@ -319,8 +332,11 @@ export class AgentSupervisor {
       this.#giveBack(claim);
       return;
     }
-    const run = new TaskRun(claim, this.#catalogue, this.#settings, this.#runDeps);
-    this.#runs.set(claim.task.id, run);
+    this.#keep(TaskRun.launch(claim, this.#catalogue, this.#settings, this.#runDeps));
+  }
+
+  #keep(run: TaskRun): void {
+    this.#runs.set(run.claim.task.id, run);
     this.#leases.wake();
     void this.#forgetAfter(run);
   }
@@ -342,7 +358,7 @@ export class AgentSupervisor {
 
   #giveBack(claim: Claim): void {
     const returning = this.#writer
-      .write(claim.token, { kind: 'release', release: untouched(claim.task.error) })
+      .write(claim.token, { kind: 'release', release: untouched(claim, claim.task.error) })
       .then(
         () => undefined,
         (error: unknown) => {

@@ -1,15 +1,15 @@
+import { rmSync } from 'node:fs';
 import type { Clock, Timer } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
+import { bootId, type ProcessIdentity } from '../platform/process-identity.js';
 import { messageOf } from '../protocol/errors.js';
+import type { AgentConfig } from './agent-config.js';
+import { AgentProcess, type ProcessExit } from './agent-process.js';
 import { MAX_RESULT_BYTES, type OutputParser, type Verdict } from './agent-provider.js';
 import { AttemptFiles, type StreamSizes } from './attempt-files.js';
-import {
-  type AgentProcess,
-  type Launcher,
-  LaunchFault,
-  LaunchRefused,
-  type ProcessExit,
-} from './launcher.js';
+import type { AttemptHeader } from './attempt-header.js';
+import { AttemptLimits } from './attempt-limits.js';
+import { findProgram, LaunchFault, type LaunchRequest, LaunchRefused, launch } from './launcher.js';
 import { OutputTail } from './output-tail.js';
 import { endTree } from './process-tree.js';
 import type { SurvivorScan } from './survivor-scan.js';
@@ -21,38 +21,43 @@ import type { SurvivorScan } from './survivor-scan.js';
 const RANK = {
   /** It has given its result and does not exit. */
   finished: 0,
+  /** It has written nothing for as long as its agent may. */
+  stalled: 1,
   /** The daemon stops. */
-  stop: 1,
-  timeout: 2,
-  cancel: 3,
+  stop: 2,
+  timeout: 3,
+  cancel: 4,
   /** Another daemon owns the task now. */
-  lost: 4,
+  lost: 5,
 } as const;
 export type Verb = keyof typeof RANK;
 
-export interface AttemptRequest {
+/** What an attempt is, whoever launched it. */
+export interface AttemptPlan {
   taskId: string;
   attemptId: string;
   attempt: number;
   /** Folder of the attempt's files. */
   folder: string;
-  prompt: string;
-  promptOnStdin: boolean;
-  program: string;
-  args: readonly string[];
-  env: Record<string, string>;
-  cwd: string;
-  projectRoot: string;
   parser: OutputParser;
   timeoutMs: number | null;
+  stallMs: number | null;
   killGraceMs: number;
   keepBackground: boolean;
+}
+
+/** What it takes to launch one. */
+export interface AttemptLaunch extends LaunchRequest {
+  /** What the agent reads; null for nothing. */
+  stdin: string | null;
+  agentName: string;
+  /** Without its variables. */
+  agent: AgentConfig;
 }
 
 export interface AttemptDeps {
   clock: Clock;
   log: Log;
-  launcher: Launcher;
   scan: SurvivorScan;
   /** At most four times a second while the output grows, and once more at the end. */
   onOutput: (sizes: StreamSizes) => void;
@@ -64,6 +69,8 @@ export interface AttemptEnd {
   verdict: Verdict;
   exitCode: number | null;
   signal: string | null;
+  /** False when nobody could tell how the agent's process ended. */
+  exitKnown: boolean;
   outputBytes: number;
   stderrBytes: number;
   /** Wall time in milliseconds since 1970. */
@@ -72,53 +79,110 @@ export interface AttemptEnd {
 }
 
 const OUTPUT_HINT_MS = 250;
-/** An agent that has given its last result may take this long to exit. */
-const POST_RESULT_MS = 10_000;
 const STDERR_TAIL_BYTES = 4096;
+/** Time to the first look, which also names the agent; most of its time an attempt is looked at four times a second. */
+const FIRST_LOOK_MS = 5;
+const QUICK_LOOK_MS = 50;
+const SLOW_LOOK_MS = 250;
+/** A runner that has not named its agent by then never will: some two seconds. */
+const LOOKS_FOR_A_NAME = 16;
 
-/** One run of an agent, from its files to its verdict. It holds its processes until none of them is left. */
+/**
+ * One run of an agent, from its launch, or from where an earlier daemon left it, to its verdict. It holds its processes
+ * until none of them is left. All that happens is seen by looking: at the record, at the files, at the time.
+ */
 export class Attempt {
-  readonly #request: AttemptRequest;
+  readonly #plan: AttemptPlan;
   readonly #deps: AttemptDeps;
+  readonly #header: AttemptHeader;
   readonly #files: AttemptFiles;
   readonly #process: AgentProcess;
   readonly #tail: OutputTail;
-  readonly #startedAt: number;
-  readonly #startedMono: number;
+  readonly #limits: AttemptLimits;
   readonly #hurry = new AbortController();
+  readonly #adopted: boolean;
   #verb: Verb | null = null;
+  #graceMs = 0;
   #ending: Promise<number[]> | undefined;
   #over = false;
-  #timeout: Timer | undefined;
-  #postResult: Timer | undefined;
+  #detached = false;
+  #pauseMs = FIRST_LOOK_MS;
+  #pause: { timer: Timer; resume: () => void } | undefined;
+  #kicked = false;
   #sizes: StreamSizes = { stdout: 0, stderr: 0 };
+  #looks = 0;
   #hinted: { at: number; total: number } = { at: Number.NEGATIVE_INFINITY, total: 0 };
-  /** Rejects with a `LaunchFault` where the machine could not run it; the agent has done nothing then. */
-  readonly done: Promise<AttemptEnd>;
+  /** Null when it was left to the next daemon. */
+  readonly done: Promise<AttemptEnd | null>;
 
-  /** Makes the files and launches the agent. Throws a `LaunchFault` when the files cannot be made. */
-  constructor(request: AttemptRequest, deps: AttemptDeps) {
-    this.#request = request;
+  private constructor(
+    plan: AttemptPlan,
+    deps: AttemptDeps,
+    opened: { files: AttemptFiles; header: AttemptHeader; process: AgentProcess; adopted: boolean },
+  ) {
+    this.#plan = plan;
     this.#deps = deps;
-    this.#startedAt = deps.clock.now();
-    this.#startedMono = deps.clock.monotonic();
-    try {
-      this.#files = new AttemptFiles(request.folder, request.prompt);
-    } catch (error) {
-      throw new LaunchFault(error);
-    }
-    this.#process = deps.launcher.launch({
-      ...request,
-      stdin: request.promptOnStdin ? this.#files.stdin : null,
-      stdout: this.#files.stdout,
-      stderr: this.#files.stderr,
-    });
-    this.#tail = new OutputTail(this.#files, request.parser, deps.clock, (sizes) => this.#look(sizes));
-    this.done = this.#watch();
+    this.#header = opened.header;
+    this.#files = opened.files;
+    this.#process = opened.process;
+    this.#adopted = opened.adopted;
+    this.#tail = new OutputTail(this.#files, plan.parser);
+    this.#limits = new AttemptLimits(plan, deps.clock, this.#header.startedMono);
+    this.done = this.#carryOut();
   }
 
+  /**
+   * Makes the files and launches the agent. Throws a `LaunchRefused` for what would never work, a `LaunchFault` where
+   * the machine cannot now; the agent has done nothing then.
+   */
+  static launch(plan: AttemptPlan, request: AttemptLaunch, deps: AttemptDeps): Attempt {
+    const { clock, scan } = deps;
+    const program = programFor(plan, request);
+    const header: AttemptHeader = {
+      attemptId: plan.attemptId,
+      bootId: bootId(),
+      startedAt: clock.now(),
+      startedMono: clock.monotonic(),
+      agentName: request.agentName,
+      agent: request.agent,
+    };
+    let attempt: Attempt | undefined;
+    let files: AttemptFiles;
+    try {
+      files = AttemptFiles.create(plan.folder, request.stdin, header, (open) => {
+        launch(program, request, open, () => attempt?.runnerEnded());
+      });
+    } catch (error) {
+      throw error instanceof LaunchRefused || error instanceof LaunchFault ? error : new LaunchFault(error);
+    }
+    const process = new AgentProcess({
+      files,
+      bootId: header.bootId,
+      child: true,
+      anyLives: () => scan.mayHaveSurvivors(plan.attemptId),
+    });
+    attempt = new Attempt(plan, deps, { files, header, process, adopted: false });
+    return attempt;
+  }
+
+  /** Takes an attempt over from an earlier daemon, wherever it is: it may run, or have ended meanwhile. */
+  static adopt(
+    plan: AttemptPlan,
+    opened: { files: AttemptFiles; header: AttemptHeader },
+    deps: AttemptDeps,
+  ): Attempt {
+    const process = new AgentProcess({
+      files: opened.files,
+      bootId: opened.header.bootId,
+      child: false,
+      anyLives: () => deps.scan.mayHaveSurvivors(plan.attemptId),
+    });
+    return new Attempt(plan, deps, { ...opened, process, adopted: true });
+  }
+
+  /** The agent's; null before it is known. */
   get pid(): number | null {
-    return this.#process.pid ?? null;
+    return this.#process.agent?.pid ?? null;
   }
 
   get outputBytes(): number {
@@ -126,14 +190,15 @@ export class Attempt {
   }
 
   get sessionId(): string | null {
-    return this.#request.parser.sessionId;
+    return this.#plan.parser.sessionId;
   }
 
   /** Ends it: SIGTERM, `graceMs`, SIGKILL to all its processes. Does nothing once the agent has ended. */
-  end(verb: Verb, graceMs: number = this.#request.killGraceMs): void {
-    if (this.#over) return;
-    if (this.#verb === null || RANK[verb] > RANK[this.#verb]) this.#verb = verb;
-    this.#ending ??= this.#endTree(graceMs);
+  end(verb: Verb, graceMs: number = this.#plan.killGraceMs): void {
+    if (this.#over || (this.#verb !== null && RANK[verb] <= RANK[this.#verb])) return;
+    if (this.#verb === null) this.#graceMs = graceMs;
+    this.#verb = verb;
+    this.#kick();
   }
 
   /** No more grace for whatever is being ended. */
@@ -141,80 +206,127 @@ export class Attempt {
     this.#hurry.abort();
   }
 
-  #endTree(graceMs: number): Promise<number[]> {
-    const ending = endTree({
-      attemptId: this.#request.attemptId,
-      leader: this.#process.identity(),
-      graceMs,
-      clock: this.#deps.clock,
-      hurry: this.#hurry.signal,
-    });
-    // Awaited after the agent's exit; until then a failure is nobody's.
-    ending.catch(() => undefined);
-    return ending;
+  /** Leaves the agent to the next daemon; does nothing once it has ended. */
+  detach(): void {
+    this.#detached = true;
+    this.#kick();
   }
 
-  async #watch(): Promise<AttemptEnd> {
-    const { timeoutMs } = this.#request;
-    if (timeoutMs !== null) this.#timeout = this.#deps.clock.setTimer(timeoutMs, () => this.end('timeout'));
-    this.#tail.start();
+  /** The runner, our child, has ended. */
+  runnerEnded(): void {
+    this.#process.runnerEnded();
+    this.#kick();
+  }
+
+  async #carryOut(): Promise<AttemptEnd | null> {
     try {
-      const exit = await this.#exit();
-      const verdict = exit instanceof LaunchRefused ? refusal(exit) : await this.#judge(exit);
-      const end: AttemptEnd = {
-        verb: this.#verb,
-        verdict,
-        exitCode: exit instanceof LaunchRefused ? null : exit.exitCode,
-        signal: exit instanceof LaunchRefused ? null : exit.signal,
-        outputBytes: this.#sizes.stdout,
-        stderrBytes: this.#sizes.stderr,
-        startedAt: this.#startedAt,
-        durationMs: Math.round(this.#deps.clock.monotonic() - this.#startedMono),
-      };
-      return end;
+      const exit = await this.#follow();
+      if (exit === null) return null;
+      this.#over = true;
+      await this.#endRest();
+      const verdict = await this.#judge(exit);
+      return this.#endOf(exit, verdict);
     } finally {
-      this.#stopTimers();
+      this.#over = true;
       this.#files[Symbol.dispose]();
     }
   }
 
-  /** Waits for the agent, then for all that it left. */
-  async #exit(): Promise<ProcessExit | LaunchRefused> {
-    let exit: ProcessExit | LaunchRefused;
-    try {
-      exit = await this.#process.exited;
-    } catch (error) {
-      await this.#tail.drain();
-      if (error instanceof LaunchRefused) return error;
-      throw error;
-    } finally {
-      this.#over = true;
-      this.#stopTimers();
+  /** Until the agent's end; null when it was detached before. */
+  async #follow(): Promise<ProcessExit | null> {
+    // What was launched a moment ago has nothing to show; the end of an adopted one may be long past.
+    if (!this.#adopted) await this.#wait();
+    for (;;) {
+      if (this.#detached) return null;
+      const exit = this.#process.look();
+      if (exit !== undefined) return exit;
+      this.#looks += 1;
+      const grown = this.#note(await this.#tail.look());
+      const exceeded = this.#limits.exceeded({ hasResult: this.#plan.parser.hasResult, grown });
+      if (exceeded !== null) this.end(exceeded);
+      this.#beginEnding();
+      await this.#wait();
     }
-    const left = await (this.#ending ?? this.#endSurvivors());
-    if (left.length > 0) {
-      this.#deps.log.error(
-        { taskId: this.#request.taskId, pids: left },
-        'Processes of an attempt cannot be ended, not even by SIGKILL',
-      );
-    }
-    return exit;
   }
 
-  async #endSurvivors(): Promise<number[]> {
-    const { attemptId, keepBackground, killGraceMs } = this.#request;
-    if (keepBackground || !this.#deps.scan.mayHaveSurvivors(attemptId)) return [];
+  /** Answers whether there is more than at the last look. */
+  #note(sizes: StreamSizes | undefined): boolean {
+    const { stdout, stderr } = sizes ?? this.#sizes;
+    const grown = stdout !== this.#sizes.stdout || stderr !== this.#sizes.stderr;
+    this.#sizes = { stdout, stderr };
+    const least = this.pid === null ? FIRST_LOOK_MS : QUICK_LOOK_MS;
+    this.#pauseMs = grown ? QUICK_LOOK_MS : Math.min(Math.max(this.#pauseMs * 2, least), SLOW_LOOK_MS);
+    const total = stdout + stderr;
+    const now = this.#deps.clock.monotonic();
+    if (total !== this.#hinted.total && now - this.#hinted.at >= OUTPUT_HINT_MS) {
+      this.#hinted = { at: now, total };
+      this.#deps.onOutput(this.#sizes);
+    }
+    return grown;
+  }
+
+  /** Until the next look: a pause, cut short by the runner's end. */
+  #wait(): Promise<void> {
+    if (this.#kicked) {
+      this.#kicked = false;
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      const resume = (): void => {
+        this.#pause = undefined;
+        resolve();
+      };
+      const ms = Math.min(this.#pauseMs, this.#limits.nextMs());
+      this.#pause = { timer: this.#deps.clock.setTimer(ms, resume), resume };
+    });
+  }
+
+  #kick(): void {
+    const pause = this.#pause;
+    if (pause === undefined) {
+      this.#kicked = true;
+      return;
+    }
+    pause.timer.cancel();
+    pause.resume();
+  }
+
+  /** An agent that is not named yet is about to be: nobody would know whom to tell. */
+  #beginEnding(): void {
+    if (this.#verb === null || this.#ending !== undefined) return;
+    if (this.pid === null && this.#looks < LOOKS_FOR_A_NAME) return;
+    this.#ending = this.#endTree(this.#process.agent, this.#graceMs);
+    // Awaited after the agent's exit; until then a failure is nobody's.
+    this.#ending.catch(() => undefined);
+  }
+
+  #endTree(leader: ProcessIdentity | undefined, graceMs: number): Promise<number[]> {
     return endTree({
-      attemptId,
-      leader: undefined,
-      graceMs: killGraceMs,
+      attemptId: this.#plan.attemptId,
+      leader,
+      runner: this.#process.runner,
+      graceMs,
       clock: this.#deps.clock,
       hurry: this.#hurry.signal,
     });
   }
 
+  /** Waits for the end of all that the agent left. */
+  async #endRest(): Promise<void> {
+    const { taskId, attemptId, keepBackground, killGraceMs } = this.#plan;
+    let left: number[] = [];
+    if (this.#ending !== undefined) left = await this.#ending;
+    else if (!keepBackground && this.#deps.scan.mayHaveSurvivors(attemptId))
+      left = await this.#endTree(undefined, killGraceMs);
+    if (left.length === 0) return;
+    this.#deps.log.error(
+      { taskId, pids: left },
+      'Processes of an attempt cannot be ended, not even by SIGKILL',
+    );
+  }
+
   async #judge(exit: ProcessExit): Promise<Verdict> {
-    const { parser, taskId, attempt } = this.#request;
+    const { parser, taskId, attempt } = this.#plan;
     try {
       this.#sizes = await this.#tail.drain();
       if (this.#sizes.stdout + this.#sizes.stderr > this.#hinted.total) this.#deps.onOutput(this.#sizes);
@@ -225,7 +337,8 @@ export class Attempt {
         );
       }
       return parser.verdict({
-        ...exit,
+        exitCode: exit.exitCode,
+        signal: exit.signal,
         stdoutTail: () => this.#files.tail('stdout', MAX_RESULT_BYTES),
         stderrTail: () => this.#files.tail('stderr', STDERR_TAIL_BYTES),
       });
@@ -234,36 +347,37 @@ export class Attempt {
     }
   }
 
-  #look(sizes: StreamSizes): void {
-    this.#sizes = sizes;
-    this.#watchResult();
-    const total = sizes.stdout + sizes.stderr;
-    const now = this.#deps.clock.monotonic();
-    if (total === this.#hinted.total || now - this.#hinted.at < OUTPUT_HINT_MS) return;
-    this.#hinted = { at: now, total };
-    this.#deps.onOutput(sizes);
-  }
-
-  #watchResult(): void {
-    if (!this.#request.parser.hasResult) {
-      this.#postResult?.cancel();
-      this.#postResult = undefined;
-    } else {
-      this.#postResult ??= this.#deps.clock.setTimer(POST_RESULT_MS, () => this.end('finished'));
-    }
-  }
-
-  #stopTimers(): void {
-    this.#timeout?.cancel();
-    this.#postResult?.cancel();
+  #endOf(exit: ProcessExit, verdict: Verdict): AttemptEnd {
+    const { exitCode, signal, known } = exit;
+    const { startedAt } = this.#header;
+    // The runner's last word is the end itself, which may lie long before this daemon's start.
+    const endedAt = known ? this.#files.notedAt() : this.#deps.clock.now();
+    return {
+      verb: this.#verb,
+      verdict,
+      exitCode,
+      signal,
+      exitKnown: known,
+      outputBytes: this.#sizes.stdout,
+      stderrBytes: this.#sizes.stderr,
+      startedAt,
+      durationMs: Math.max(0, Math.round(endedAt - startedAt)),
+    };
   }
 }
 
-function refusal(error: LaunchRefused): Verdict {
-  return failure(error.message, error.failureClass);
+function programFor(plan: AttemptPlan, request: LaunchRequest): string {
+  try {
+    return findProgram(request);
+  } catch (error) {
+    // Numbers repeat after a retry by hand: what an earlier attempt wrote is not this one's output.
+    rmSync(plan.folder, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 /** The verdict on an attempt that has nothing but a reason. */
 export function failure(error: string, failureClass: Verdict['failureClass']): Verdict {
-  return { ok: false, result: null, error, sessionId: null, costUsd: null, usage: null, failureClass };
+  const nothing = { result: null, sessionId: null, costUsd: null, usage: null, retryAt: null };
+  return { ok: false, error, failureClass, ...nothing };
 }

@@ -1,42 +1,26 @@
-import { spawn } from 'node:child_process';
-import { accessSync, constants, statSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { identityOf, type ProcessIdentity } from '../platform/process-identity.js';
+import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { delimiter, join, resolve } from 'node:path';
+import { spawnDetached } from '../platform/detached-process.js';
 import { messageOf } from '../protocol/errors.js';
 import type { FailureClass } from './agent-provider.js';
+import { RUNNER_SCRIPT, RUNNER_SHELL } from './runner.js';
 
 export interface LaunchRequest {
   program: string;
   args: readonly string[];
-  env: Record<string, string>;
+  env: Readonly<Record<string, string>>;
   /** Absolute. */
   cwd: string;
   /** Programs with a slash are relative to it. */
   projectRoot: string;
-  /** Open files; `null` gives the agent an empty stdin. */
-  stdin: number | null;
+}
+
+/** Open files for the runner and its agent. */
+export interface LaunchFiles {
+  stdin: number;
   stdout: number;
   stderr: number;
-}
-
-export interface ProcessExit {
-  exitCode: number | null;
-  signal: string | null;
-}
-
-/** A launched agent, the leader of its own session and process group. */
-export interface AgentProcess {
-  /** Undefined when it could not be launched; `exited` says why. */
-  readonly pid: number | undefined;
-  /** Undefined once it has ended. */
-  identity(): ProcessIdentity | undefined;
-  /** Rejects with a `LaunchRefused` or a `LaunchFault`. */
-  readonly exited: Promise<ProcessExit>;
-}
-
-/** Launches agents and watches them: the one place that knows how a process comes to be. */
-export interface Launcher {
-  launch(request: LaunchRequest): AgentProcess;
+  record: number;
 }
 
 /** The agent cannot be launched so; trying again would change nothing. */
@@ -44,7 +28,7 @@ export class LaunchRefused extends Error {
   override readonly name = 'LaunchRefused';
   readonly failureClass: FailureClass;
 
-  constructor(message: string, failureClass: FailureClass, cause: unknown) {
+  constructor(message: string, failureClass: FailureClass, cause?: unknown) {
     super(message, { cause });
     this.failureClass = failureClass;
   }
@@ -59,72 +43,122 @@ export class LaunchFault extends Error {
   }
 }
 
-/** Launches agents as children of this process. */
-export const spawnLauncher: Launcher = {
-  launch(request) {
-    const program = request.program.includes('/')
-      ? resolve(request.projectRoot, request.program)
-      : request.program;
-    let child: ReturnType<typeof spawn>;
-    try {
-      child = spawn(program, request.args, {
-        cwd: request.cwd,
-        env: request.env,
-        detached: true,
-        stdio: [request.stdin ?? 'ignore', request.stdout, request.stderr],
-      });
-    } catch (error) {
-      const exited = Promise.reject<ProcessExit>(launchError(error, program, request));
-      return { pid: undefined, identity: () => undefined, exited };
-    }
-    let gone = false;
-    const exited = new Promise<ProcessExit>((done, refuse) => {
-      child.once('error', (error) => refuse(launchError(error, program, request)));
-      child.once('exit', (exitCode, signal) => {
-        gone = true;
-        done({ exitCode, signal });
-      });
-    });
-    // Until the exit was seen the pid is not given to anybody else, for nobody has waited for the process.
-    const identity = (): ProcessIdentity | undefined =>
-      gone || child.pid === undefined ? undefined : identityOf(child.pid);
-    return { pid: child.pid, identity, exited };
-  },
-};
-
-const MACHINE_FAULTS = new Set(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM', 'ENOSPC', 'EDQUOT', 'EIO']);
-
-function launchError(error: unknown, program: string, request: LaunchRequest): LaunchRefused | LaunchFault {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code !== undefined && MACHINE_FAULTS.has(code)) return new LaunchFault(error);
-  if (!isFolder(request.cwd)) {
-    return new LaunchRefused(`The task's folder ${request.cwd} does not exist`, 'bad_arguments', error);
-  }
-  if (code === 'E2BIG') {
-    const message = `The arguments and environment for ${program} are too long for the system; hand the prompt over on stdin`;
-    return new LaunchRefused(message, 'bad_arguments', error);
-  }
-  if (code === 'ERR_INVALID_ARG_VALUE') {
-    return new LaunchRefused(`${program} cannot be started: ${messageOf(error)}`, 'bad_arguments', error);
-  }
-  return new LaunchRefused(whyNot(program, code, error), 'agent_missing', error);
+/**
+ * The program as an absolute path, looked at before anything is started: what a shell says about a program that it
+ * cannot run is told from what the program says only in words. Throws a `LaunchRefused`.
+ */
+export function findProgram(request: LaunchRequest): string {
+  const { program, env, cwd, projectRoot } = request;
+  if (!isFolder(cwd)) throw new LaunchRefused(`The task's folder ${cwd} does not exist`, 'bad_arguments');
+  const path = program.includes('/') ? resolve(projectRoot, program) : onPath(program, env['PATH'] ?? '', cwd);
+  const fault = whyNot(path);
+  if (fault !== undefined) throw new LaunchRefused(fault, 'agent_missing');
+  return path;
 }
 
-function whyNot(program: string, code: string | undefined, error: unknown): string {
-  if (!program.includes('/')) {
-    return code === 'ENOENT'
+/**
+ * Starts a runner that starts the agent. `onExit` is called when the runner has ended, if this process still lives.
+ * Answers the runner's pid. Throws a `LaunchRefused` or a `LaunchFault`.
+ */
+export function launch(
+  program: string,
+  request: LaunchRequest,
+  files: LaunchFiles,
+  onExit: () => void,
+): number {
+  try {
+    return spawnDetached(
+      {
+        program: RUNNER_SHELL,
+        argv: ['sh', '-c', RUNNER_SCRIPT, 'aiwgd-runner', program, ...request.args],
+        env: Object.entries(request.env).map(([name, value]) => `${name}=${value}`),
+        cwd: request.cwd,
+        files: [files.stdin, files.stdout, files.record, files.stderr],
+      },
+      onExit,
+    );
+  } catch (error) {
+    throw launchError(error, program);
+  }
+}
+
+/** What a request itself can bring about; all else is the machine's. */
+function launchError(error: unknown, program: string): LaunchRefused | LaunchFault {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'E2BIG':
+      return new LaunchRefused(
+        `The arguments and environment for ${program} are too long for the system; hand the prompt over on stdin`,
+        'bad_arguments',
+        error,
+      );
+    case 'ERR_INVALID_ARG_VALUE':
+    case 'EACCES':
+      return new LaunchRefused(`${program} cannot be started: ${messageOf(error)}`, 'bad_arguments', error);
+    case undefined:
+    default:
+      return new LaunchFault(error);
+  }
+}
+
+function onPath(program: string, searched: string, cwd: string): string {
+  let unfit: string | undefined;
+  for (const folder of searched.split(delimiter)) {
+    const path = join(resolve(cwd, folder), program);
+    if (isFolder(path)) continue;
+    if (isExecutable(path)) return path;
+    if (existsSync(path)) unfit ??= path;
+  }
+  throw new LaunchRefused(
+    unfit === undefined
       ? `The program "${program}" was not found on PATH; install it, or set the agent's program to its path`
-      : `The program "${program}" on PATH cannot be run (${code ?? messageOf(error)})`;
+      : `The program "${program}" on PATH cannot be run: ${unfit} is not executable; try: chmod +x ${unfit}`,
+    'agent_missing',
+  );
+}
+
+/** Why the file cannot be run; undefined where nothing speaks against it. */
+function whyNot(path: string): string | undefined {
+  try {
+    const stat = statSync(path);
+    if (stat.isDirectory()) return `${path} is a directory, not a program`;
+    if (!isExecutable(path)) return `The program ${path} is not executable; try: chmod +x ${path}`;
+    if (!stat.isFile()) return `${path} is not a file that can be run`;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOENT'
+      ? `The program ${path} does not exist; set the agent's program to the right path`
+      : `The program ${path} cannot be run (${code ?? messageOf(error)})`;
   }
-  if (isFolder(program)) return `${program} is a directory, not a program`;
-  if (!isExecutable(program)) {
-    if (code === 'ENOENT')
-      return `The program ${program} does not exist; set the agent's program to the right path`;
-    if (code === 'EACCES') return `The program ${program} is not executable; try: chmod +x ${program}`;
+  return whyNotFormat(path);
+}
+
+const HEAD_BYTES = 256;
+
+/** Only a script names what it needs; for all else the system knows best. */
+function whyNotFormat(path: string): string | undefined {
+  const head = headOf(path);
+  if (head?.subarray(0, 2).toString('latin1') !== '#!') return undefined;
+  const [interpreter = ''] = head.toString('utf8', 2).trimStart().split(/[\s\0]/u, 1);
+  return isExecutable(interpreter)
+    ? undefined
+    : `The program ${path} cannot be run: the interpreter in its first line does not exist`;
+}
+
+/** The first bytes of a file; undefined for one that may be run but not read. */
+function headOf(path: string): Buffer | undefined {
+  let file: number;
+  try {
+    file = openSync(path, 'r');
+  } catch {
+    // Nothing can be said against it: the system will.
+    return undefined;
   }
-  return code === 'ENOENT'
-    ? `The program ${program} cannot be run: the interpreter in its first line does not exist`
-    : `The program ${program} cannot be run (${code ?? messageOf(error)}): is it made for this machine?`;
+  try {
+    const head = Buffer.alloc(HEAD_BYTES);
+    return head.subarray(0, readSync(file, head, 0, HEAD_BYTES, 0));
+  } finally {
+    closeSync(file);
+  }
 }
 
 function isFolder(path: string): boolean {

@@ -50,6 +50,19 @@ function linuxProcesses(): ProcessEntry[] {
   return entries;
 }
 
+/** The process group of a living process; undefined where there is no such process. */
+export function processGroupOf(pid: number): number | undefined {
+  try {
+    if (process.platform !== 'linux')
+      return Number(execFileSync('ps', ['-o', 'pgid=', '-p', String(pid)], { encoding: 'utf8' }));
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]);
+  } catch {
+    // It ended.
+    return undefined;
+  }
+}
+
 function psProcesses(): ProcessEntry[] {
   const text = execFileSync('ps', ['-axo', 'pid=,ppid=,state=,lstart='], {
     encoding: 'utf8',

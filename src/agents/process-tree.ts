@@ -1,11 +1,13 @@
 import { type Clock, sleep } from '../platform/clock.js';
 import { type ProcessIdentity, startTimeOf } from '../platform/process-identity.js';
-import { listProcesses, type ProcessEntry, readMarks } from './process-table.js';
+import { listProcesses, type ProcessEntry, processGroupOf, readMarks } from './process-table.js';
 
 export interface EndTreeRequest {
   attemptId: string;
-  /** The agent itself, leader of its own session and process group; undefined where only what it left is to go. */
+  /** The agent itself; undefined where only what it left is to go. */
   leader: ProcessIdentity | undefined;
+  /** The agent's parent and leader of its group, which records how the agent ended: it goes last. */
+  runner?: ProcessIdentity | undefined;
   /** From SIGTERM to SIGKILL. */
   graceMs: number;
   clock: Clock;
@@ -15,6 +17,7 @@ export interface EndTreeRequest {
 
 /** How long what ignores even SIGKILL is waited for: the kernel holds it, in a read from a dead disk, say. */
 const KILL_PATIENCE_MS = 5_000;
+const RUNNER_PATIENCE_MS = 1_000;
 const FIRST_POLL_MS = 10;
 const LONGEST_POLL_MS = 100;
 
@@ -25,16 +28,16 @@ const LONGEST_POLL_MS = 100;
  * Answers the pids that are still there after all; empty but for processes that the kernel itself holds.
  */
 export async function endTree(request: EndTreeRequest): Promise<number[]> {
-  const { clock, leader } = request;
-  const tree = new AttemptTree(request.attemptId, leader);
+  const { clock, leader, runner } = request;
+  const tree = new AttemptTree(request.attemptId, [leader, runner]);
   // Where no mark can be read, this look before the first signal is what later ones go by.
   tree.living();
-  if (leader !== undefined) signalLeader(leader);
+  if (leader !== undefined) signalLeader(leader, runner);
   const deadline = clock.monotonic() + request.graceMs;
   let restTold = false;
   for (let poll = FIRST_POLL_MS; ; poll = Math.min(poll * 2, LONGEST_POLL_MS)) {
-    const left = tree.living();
-    if (left.length === 0) return [];
+    const left = withoutRunner(tree.living(), runner);
+    if (left.length === 0) return endRunner(tree, clock);
     if (!restTold && !left.some((entry) => entry.pid === leader?.pid)) {
       restTold = true;
       for (const entry of left) signal(entry, 'SIGTERM');
@@ -43,18 +46,35 @@ export async function endTree(request: EndTreeRequest): Promise<number[]> {
     if (remaining <= 0 || request.hurry?.aborted) break;
     await sleep(clock, Math.min(poll, remaining), request.hurry);
   }
-  return killAll(tree, clock);
+  await killAll(tree, clock, runner);
+  return endRunner(tree, clock);
 }
 
-async function killAll(tree: AttemptTree, clock: Clock): Promise<number[]> {
+async function killAll(tree: AttemptTree, clock: Clock, runner?: ProcessIdentity): Promise<number[]> {
   const deadline = clock.monotonic() + KILL_PATIENCE_MS;
   for (let poll = 1; ; poll = Math.min(poll * 2, LONGEST_POLL_MS)) {
-    const left = tree.living();
+    const left = withoutRunner(tree.living(), runner);
     if (left.length === 0) return [];
     if (clock.monotonic() >= deadline) return left.map((entry) => entry.pid);
     for (const entry of left) signal(entry, 'SIGKILL');
     await sleep(clock, poll);
   }
+}
+
+/** With its agent gone it writes down the end and ends: in a moment, unless somebody stopped it. */
+async function endRunner(tree: AttemptTree, clock: Clock): Promise<number[]> {
+  const deadline = clock.monotonic() + RUNNER_PATIENCE_MS;
+  for (let poll = 1; ; poll = Math.min(poll * 2, LONGEST_POLL_MS)) {
+    if (tree.living().length === 0) return [];
+    if (clock.monotonic() >= deadline) return killAll(tree, clock);
+    await sleep(clock, poll);
+  }
+}
+
+function withoutRunner(entries: ProcessEntry[], runner: ProcessIdentity | undefined): ProcessEntry[] {
+  return runner === undefined
+    ? entries
+    : entries.filter(({ pid, startTime }) => pid !== runner.pid || startTime !== runner.startTime);
 }
 
 /** The processes of one attempt; remembers those it saw, for they may lose their parents. */
@@ -63,9 +83,9 @@ class AttemptTree {
   /** Start time by pid. */
   readonly #seen = new Map<number, string>();
 
-  constructor(attemptId: string, leader: ProcessIdentity | undefined) {
+  constructor(attemptId: string, known: readonly (ProcessIdentity | undefined)[]) {
     this.#attemptId = attemptId;
-    if (leader !== undefined) this.#seen.set(leader.pid, leader.startTime);
+    for (const one of known) if (one !== undefined) this.#seen.set(one.pid, one.startTime);
   }
 
   living(): ProcessEntry[] {
@@ -92,9 +112,12 @@ class AttemptTree {
   }
 }
 
-/** SIGTERM to the agent's process group, of which it is the leader while it lives. */
-function signalLeader(leader: ProcessIdentity): void {
-  if (startTimeOf(leader.pid) === leader.startTime) send(-leader.pid, 'SIGTERM');
+/** SIGTERM to the agent, and to its group where that is the one it was launched in. */
+function signalLeader(leader: ProcessIdentity, runner: ProcessIdentity | undefined): void {
+  if (startTimeOf(leader.pid) !== leader.startTime) return;
+  const group = processGroupOf(leader.pid);
+  const launchedIn = group !== undefined && (group === leader.pid || group === runner?.pid);
+  send(launchedIn ? -group : leader.pid, 'SIGTERM');
 }
 
 /** Signals exactly this process: its identity is checked at the last moment. */

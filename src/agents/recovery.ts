@@ -1,70 +1,58 @@
 import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
 import { messageOf } from '../protocol/errors.js';
-import type { Claim, Heartbeat, TaskStore } from '../tasks/task-store.js';
+import type { Claim, TaskStore } from '../tasks/task-store.js';
 import { LEASE_MS } from './lease-keeper.js';
 import { reapStrays } from './process-tree.js';
-import { settleInterrupted } from './retry-policy.js';
-import type { SettlementWriter } from './settlement-writer.js';
-import type { TaskEvents } from './task-events.js';
 
 const BATCH = 100;
 
+/** A task that an earlier daemon left running. */
+export interface TakenOver {
+  claim: Claim;
+  /** Somebody wants it cancelled, and may wait for that. */
+  cancelRequested: boolean;
+}
+
 /** Takes over every task that an earlier daemon left running. */
-export async function takeOver(store: TaskStore, owner: string): Promise<Claim[]> {
+export async function takeOver(store: TaskStore, owner: string, log: Log): Promise<TakenOver[]> {
   const claims: Claim[] = [];
   for (;;) {
     const batch = await store.reap({ owner, leaseMs: LEASE_MS, limit: BATCH, othersAreDead: true });
     claims.push(...batch);
-    if (batch.length < BATCH) return claims;
+    if (batch.length < BATCH) break;
   }
+  if (claims.length === 0) return [];
+  const cancelled = await cancelMarks(claims, store, log);
+  return claims.map((claim) => ({ claim, cancelRequested: cancelled.has(claim.token) }));
 }
 
-/** Ends what the interrupted attempts left running, then decides what becomes of their tasks. */
-export async function settleTakenOver(
-  claims: readonly Claim[],
-  deps: {
-    store: TaskStore;
-    writer: SettlementWriter;
-    events: TaskEvents;
-    clock: Clock;
-    log: Log;
-    projectRoot: string;
-    killGraceMs: number;
-    strays: 'known' | 'all';
-  },
-): Promise<void> {
-  const ids = new Set(claims.map((claim) => claim.attemptId));
-  const left = await reapStrays({
-    projectRoot: deps.projectRoot,
-    isOurs: (attemptId) => deps.strays === 'all' || ids.has(attemptId),
-    graceMs: deps.killGraceMs,
-    clock: deps.clock,
-  });
-  if (left.length > 0) deps.log.error({ pids: left }, 'Processes of interrupted attempts cannot be ended');
-  if (claims.length === 0) return;
-  const beats = await cancelMarks(claims, deps);
-  for (const [index, claim] of claims.entries()) {
-    const settlement = settleInterrupted(claim, beats[index]?.cancelRequested ?? false);
-    if (!(await deps.writer.write(claim.token, settlement))) continue;
-    if (settlement.kind === 'finish') deps.events.ended(claim.task, settlement.outcome, null);
-    else deps.events.queued(claim.task);
-  }
-}
-
-/** Which of the tasks somebody wants cancelled; none where the store does not answer now. */
-async function cancelMarks(
-  claims: readonly Claim[],
-  { store, log }: { store: TaskStore; log: Log },
-): Promise<Heartbeat[]> {
+/** Tokens of the tasks that somebody wants cancelled; none where the store does not answer now. */
+async function cancelMarks(claims: readonly Claim[], store: TaskStore, log: Log): Promise<Set<string>> {
   try {
-    return await store.heartbeat(
+    const beats = await store.heartbeat(
       claims.map(({ token }) => ({ token })),
       LEASE_MS,
     );
+    return new Set(beats.filter((beat) => beat.cancelRequested).map((beat) => beat.token));
   } catch (error) {
-    // The settlements that follow are tried until they are stored, and the store itself heeds a cancel in most of them.
+    // The next heartbeat tells it again.
     log.warn({ error: messageOf(error) }, 'Interrupted tasks cannot be asked for');
-    return [];
+    return new Set();
   }
+}
+
+/** Ends every agent of the project that no task of the store has: the store was begun anew, and its task may be in it again. */
+export async function endStrays(
+  known: readonly TakenOver[],
+  context: { clock: Clock; log: Log; projectRoot: string; killGraceMs: number },
+): Promise<void> {
+  const ids = new Set(known.map(({ claim }) => claim.attemptId));
+  const left = await reapStrays({
+    projectRoot: context.projectRoot,
+    isOurs: (attemptId) => !ids.has(attemptId),
+    graceMs: context.killGraceMs,
+    clock: context.clock,
+  });
+  if (left.length > 0) context.log.error({ pids: left }, 'Processes of earlier attempts cannot be ended');
 }

@@ -1,5 +1,5 @@
-import { rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { Claim } from '../tasks/task-store.js';
 import type { AttemptEnd } from './attempt.js';
 
@@ -36,8 +36,11 @@ async function writeNew(path: string, text: string): Promise<void> {
   try {
     await writeFile(path, text, options);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    await rm(path, { force: true, recursive: true });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') await rm(path, { force: true, recursive: true });
+    // An attempt that was refused before its launch has no folder yet.
+    else if (code === 'ENOENT') await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    else throw error;
     await writeFile(path, text, options);
   }
 }

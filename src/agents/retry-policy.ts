@@ -1,4 +1,4 @@
-import type { FinalState } from '../protocol/task.js';
+import type { FinalState, WaitReason } from '../protocol/task.js';
 import type { Claim, Outcome, Release } from '../tasks/task-store.js';
 import type { FailureClass } from './agent-provider.js';
 import type { AttemptEnd } from './attempt.js';
@@ -6,17 +6,62 @@ import type { AttemptEnd } from './attempt.js';
 /** What becomes of a task after an attempt. */
 export type Settlement = { kind: 'finish'; outcome: Outcome } | { kind: 'release'; release: Release };
 
-const FIRST_RETRY_MS = 5_000;
-const LONGEST_RETRY_MS = 300_000;
+/** What follows a failure of one class. */
+interface Policy {
+  /** `asked`: only as often as `--retries` says. `always`: by itself. Both within `maxAttempts`. */
+  again: 'never' | 'asked' | 'always';
+  /** Delay before the second attempt; it doubles from attempt to attempt. 0: at once. */
+  firstDelayMs: number;
+  /** Whether the next attempt goes on in the agent's session, where one is known; else it begins anew. */
+  resumes: boolean;
+}
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const DAY = 24 * 60 * MINUTE;
+
+const HOPELESS: Policy = { again: 'never', firstDelayMs: 0, resumes: false };
+/** The agent has spoken: only the user knows whether it is worth the money to ask again. */
+const JUDGED: Policy = { again: 'asked', firstDelayMs: 5 * SECOND, resumes: false };
+const CRASHED: Policy = { again: 'always', firstDelayMs: 5 * SECOND, resumes: true };
+/** Claude has tried for three minutes by itself before it says so. */
+const BUSY: Policy = { again: 'always', firstDelayMs: 30 * SECOND, resumes: true };
+
+const POLICIES: Readonly<Record<FailureClass, Policy>> = {
+  agent_missing: HOPELESS,
+  bad_arguments: HOPELESS,
+  auth: HOPELESS,
+  run_limit: JUDGED,
+  agent_error: JUDGED,
+  overloaded: BUSY,
+  connection: BUSY,
+  /** Without a known end; with one it waits for that, see `limited`. */
+  rate_limit: BUSY,
+  signal: CRASHED,
+  no_result: CRASHED,
+  stalled: CRASHED,
+  vanished: { again: 'always', firstDelayMs: 0, resumes: true },
+  session_gone: { again: 'always', firstDelayMs: 0, resumes: false },
+};
+
+const LONGEST_DELAY_MS = 5 * MINUTE;
 /** Part of a delay that is left to chance, so that tasks which failed together do not come back together. */
 const JITTER = 0.2;
 
-/** These would fail in the same way again. */
-const HOPELESS: ReadonlySet<FailureClass> = new Set(['agent_missing', 'bad_arguments']);
+const SHORTEST_LIMIT_MS = 30 * SECOND;
+const LONGEST_LIMIT_MS = DAY;
+/** Tasks that wait for one limit come back spread over this time. */
+const LIMIT_SPREAD_MS = MINUTE;
+/** An end of a limit longer ago than this, or further ahead, is a mistake of a clock: it counts as not told. */
+const LIMIT_TOLD_TOO_LATE_MS = 5 * MINUTE;
+const LIMIT_TOO_FAR_MS = 35 * DAY;
 
-/** Delay before the attempt that follows attempt number `attempt`: 5 s, 10 s, 20 s … 5 min, give or take a tenth. */
-export function retryDelayMs(attempt: number, random: () => number): number {
-  const delay = Math.min(FIRST_RETRY_MS * 2 ** (attempt - 1), LONGEST_RETRY_MS);
+/** So many daemons in a row may go down with a task in their hands before it is taken for the cause. */
+export const MAX_TAKEOVERS = 10;
+
+/** Delay before the attempt that follows number `attempt`: `first`, then doubled each time up to 5 min, give or take a tenth. */
+export function retryDelayMs(first: number, attempt: number, random: () => number): number {
+  const delay = Math.min(first * 2 ** (attempt - 1), LONGEST_DELAY_MS);
   return Math.round(delay * (1 - JITTER / 2 + JITTER * random()));
 }
 
@@ -30,48 +75,110 @@ export function settle(claim: Claim, end: AttemptEnd, now: number, random: () =>
     case 'stop':
     case 'lost':
       return end.verdict.ok ? finish(claim, end, 'completed', null) : cutOff(claim, end);
+    case 'stalled':
     case 'finished':
     case null:
-      return ended(claim, end, now, random);
+      return end.verdict.ok ? finish(claim, end, 'completed', null) : failed(claim, end, now, random);
     default:
       return end.verb satisfies never;
   }
 }
 
-function ended(claim: Claim, end: AttemptEnd, now: number, random: () => number): Settlement {
-  if (end.verdict.ok) return finish(claim, end, 'completed', null);
-  const { failureClass, error, sessionId } = end.verdict;
-  const hopeless = failureClass !== null && HOPELESS.has(failureClass);
-  if (hopeless || claim.retriesLeft <= 0 || claim.task.attempt >= claim.task.maxAttempts)
+function failed(claim: Claim, end: AttemptEnd, now: number, random: () => number): Settlement {
+  const { failureClass, error } = failureOf(end);
+  const { attempt, maxAttempts } = claim.task;
+  const limited = failureClass === 'rate_limit' ? waitForLimit(end.verdict.retryAt, now, random) : undefined;
+  if (limited !== undefined) {
+    const text = `${error}; the task goes on by itself then`;
+    return release(claim, end, text, { ...limited, resumes: true, counts: false });
+  }
+  const { again, firstDelayMs, resumes } = POLICIES[failureClass];
+  if (again === 'never' || (again === 'asked' && claim.retriesLeft <= 0))
     return finish(claim, end, 'failed', error);
-  return {
-    kind: 'release',
-    release: {
-      runAt: now + retryDelayMs(claim.task.attempt, random),
-      waitReason: 'retry',
-      error,
-      sessionId,
-      outputBytes: end.outputBytes,
-      usesRetry: true,
-      countsAsAttempt: true,
-    },
-  };
+  if (attempt >= maxAttempts)
+    return finish(claim, end, 'failed', `${error} (attempt ${attempt} of ${maxAttempts})`);
+  const runAt = firstDelayMs === 0 ? null : now + retryDelayMs(firstDelayMs, attempt, random);
+  return release(claim, end, error, {
+    runAt,
+    waitReason: runAt === null ? null : 'retry',
+    resumes,
+    usesRetry: again === 'asked',
+  });
+}
+
+/** What an attempt that was not ok has failed of. */
+function failureOf({ verb, verdict, exitKnown }: AttemptEnd): { failureClass: FailureClass; error: string } {
+  const error = verdict.error ?? 'The agent failed';
+  if (verb === 'stalled') return { failureClass: 'stalled', error: STALLED };
+  const failureClass = verdict.failureClass ?? 'agent_error';
+  // Without its exit, all but what the agent itself has said is a guess.
+  const guessed = failureClass === 'no_result' || failureClass === 'signal';
+  return !exitKnown && guessed ? { failureClass: 'vanished', error: VANISHED } : { failureClass, error };
+}
+
+const STALLED =
+  'The agent showed no progress for as long as its stall_minutes say, and was ended; raise them where that is normal';
+const VANISHED = 'Interrupted: the machine or the agent’s runner went down before the agent had finished';
+
+/** When a task that met a rate limit comes back; undefined where nobody told when the limit ends. */
+function waitForLimit(
+  retryAt: number | null,
+  now: number,
+  random: () => number,
+): { runAt: number; waitReason: WaitReason } | undefined {
+  if (retryAt === null) return undefined;
+  const wait = retryAt - now;
+  if (wait < -LIMIT_TOLD_TOO_LATE_MS || wait > LIMIT_TOO_FAR_MS) return undefined;
+  const bounded = Math.min(Math.max(wait, SHORTEST_LIMIT_MS), LONGEST_LIMIT_MS);
+  return { runAt: Math.round(now + bounded + LIMIT_SPREAD_MS * random()), waitReason: 'rate_limit' };
 }
 
 function finish(claim: Claim, end: AttemptEnd, state: FinalState, error: string | null): Settlement {
-  const { result, sessionId, costUsd, usage } = end.verdict;
+  const { result, costUsd, usage } = end.verdict;
   const outcome: Outcome = {
     state,
     result,
     error,
     exitCode: end.exitCode,
     signal: end.signal,
-    sessionId: sessionId ?? claim.task.sessionId,
+    sessionId: sessionOf(claim, end),
     costUsd,
     usage,
     outputBytes: end.outputBytes,
   };
   return { kind: 'finish', outcome };
+}
+
+/** The newest session known: an attempt may be cut off before it has named its own. */
+function sessionOf(claim: Claim, end: AttemptEnd): string | null {
+  return end.verdict.sessionId ?? claim.task.sessionId;
+}
+
+/** Back to the queue; unless said otherwise at once, counted, and without using up a retry. */
+function release(
+  claim: Claim,
+  end: AttemptEnd,
+  error: string,
+  how: {
+    resumes: boolean;
+    runAt?: number | null;
+    waitReason?: WaitReason | null;
+    usesRetry?: boolean;
+    counts?: boolean;
+  },
+): Settlement {
+  return {
+    kind: 'release',
+    release: {
+      runAt: how.runAt ?? null,
+      waitReason: how.waitReason ?? null,
+      error,
+      sessionId: how.resumes ? sessionOf(claim, end) : null,
+      outputBytes: end.outputBytes,
+      usesRetry: how.usesRetry ?? false,
+      countsAsAttempt: how.counts ?? true,
+    },
+  };
 }
 
 function timeoutText(claim: Claim, end: AttemptEnd): string {
@@ -86,27 +193,16 @@ function cutOff(claim: Claim, end: AttemptEnd): Settlement {
   const error = 'The daemon stopped before the agent had finished';
   if (attempt >= maxAttempts)
     return finish(claim, end, 'failed', `${error} (attempt ${attempt} of ${maxAttempts})`);
-  return {
-    kind: 'release',
-    release: {
-      runAt: null,
-      waitReason: null,
-      error,
-      sessionId: end.verdict.sessionId,
-      outputBytes: end.outputBytes,
-      usesRetry: false,
-      countsAsAttempt: true,
-    },
-  };
+  return release(claim, end, error, { resumes: true });
 }
 
-/** Back to the queue before the agent has done anything. */
-export function untouched(error: string | null): Release {
+/** Back to the queue before the agent has done anything: what was known of the task's session stays. */
+export function untouched(claim: Claim, error: string | null): Release {
   return {
     runAt: null,
     waitReason: null,
     error,
-    sessionId: null,
+    sessionId: claim.task.sessionId,
     outputBytes: 0,
     usesRetry: false,
     countsAsAttempt: false,
@@ -117,6 +213,7 @@ export function untouched(error: string | null): Release {
 export function settleInterrupted(claim: Claim, cancelRequested: boolean): Settlement {
   const { attempt, maxAttempts, sessionId, outputBytes } = claim.task;
   if (cancelRequested) return bareEnd('cancelled', 'Cancelled', claim.task);
+  if (claim.takeovers >= MAX_TAKEOVERS) return quarantine(claim);
   const error = 'Interrupted: the daemon or the machine went down before the agent had finished';
   if (attempt >= maxAttempts) {
     const text = `${error} (attempt ${attempt} of ${maxAttempts})`;
@@ -134,6 +231,14 @@ export function settleInterrupted(claim: Claim, cancelRequested: boolean): Settl
       countsAsAttempt: true,
     },
   };
+}
+
+/** The end of a task that `MAX_TAKEOVERS` daemons in a row did not live long with. */
+export function quarantine({ task, takeovers }: Claim): Settlement {
+  const error =
+    `Quarantined: the daemon went down ${takeovers} times in a row with this task in its hands, and never lived for a minute ` +
+    `in between. Look for the cause with \`aiwgd logs\`; then \`aiwgd task retry ${task.id}\` starts it anew`;
+  return bareEnd('failed', error, task);
 }
 
 /** The end of a task of which nothing is known but why. */

@@ -37,7 +37,7 @@ export function newTask(
   const resolved = context.catalogue.resolve(agent);
   if (resolved === undefined) throw invalid(context.catalogue.describeUnknown(agent));
   // A prompt that the agent cannot take is refused now, not after its turn has come.
-  resolved.agent.provider.prepare({ prompt, subAgent: resolved.subAgent });
+  resolved.agent.provider.prepare({ prompt, subAgent: resolved.subAgent, resume: null });
   return {
     prompt,
     agent,

@@ -31,9 +31,17 @@ export class TaskEvents {
     this.#tell('task:queued', task, 'queued');
   }
 
-  started(task: TaskFacts, pid: number | null): void {
-    this.#log.info({ taskId: task.id, agent: task.agent, attempt: task.attempt, pid }, 'Task started');
+  started(task: TaskFacts): void {
+    this.#log.info({ taskId: task.id, agent: task.agent, attempt: task.attempt }, 'Task started');
     this.#tell('task:started', task, 'running');
+  }
+
+  /** Logged only: for the world nothing has changed. */
+  takenOver(task: TaskFacts): void {
+    this.#log.info(
+      { taskId: task.id, agent: task.agent, attempt: task.attempt },
+      'Running task taken over from an earlier daemon',
+    );
   }
 
   output(task: TaskFacts, sizes: StreamSizes): void {

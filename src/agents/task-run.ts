@@ -1,47 +1,47 @@
-import type { Clock } from '../platform/clock.js';
-import type { Log } from '../platform/log.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { Claim } from '../tasks/task-store.js';
-import type { AgentCatalogue, ResolvedAgent } from './agent-catalogue.js';
-import { Attempt, type AttemptEnd, failure } from './attempt.js';
-import { agentEnvironment } from './environment.js';
-import { type Launcher, LaunchFault } from './launcher.js';
+import type { AgentCatalogue } from './agent-catalogue.js';
+import { type Attempt, type AttemptEnd, failure } from './attempt.js';
+import {
+  type AttemptContext,
+  type AttemptSettings,
+  adoptAttempt,
+  launchAttempt,
+  withoutAttempt,
+} from './begin-attempt.js';
+import { LaunchFault, LaunchRefused } from './launcher.js';
 import { writeResultFile } from './result-file.js';
 import { bareEnd, type Settlement, settle, untouched } from './retry-policy.js';
 import type { SettlementWriter } from './settlement-writer.js';
-import type { SurvivorScan } from './survivor-scan.js';
-import type { TaskEvents } from './task-events.js';
 
-export interface TaskRunDeps {
-  clock: Clock;
-  log: Log;
-  launcher: Launcher;
-  scan: SurvivorScan;
-  events: TaskEvents;
+export interface TaskRunDeps extends AttemptContext {
   writer: SettlementWriter;
   random: () => number;
-  projectRoot: string;
-  baseEnvironment: Readonly<Record<string, string | undefined>>;
-  attemptFolder: (taskId: string, attempt: number) => string;
   /** The processes are gone and the outcome is on its way to the store: the slot can be claimed for. */
   onSettling: () => void;
   /** Null after a launch that went well. */
   onLaunch: (fault: LaunchFault | null) => void;
 }
 
-export interface TaskRunSettings {
-  actionTimeoutMs: number;
-  killGraceMs: number;
-}
-
 /** `unstored`: ended, but the store cannot take the outcome yet, so the slot stays taken. */
 export type RunPhase = 'running' | 'storing' | 'unstored' | 'over';
+
+/** What becomes of a claim: an attempt that ends; or, without one, a decision. Null where it was left to the next daemon. */
+type Ending = AttemptEnd | Settlement | null;
+
+interface Beginning {
+  agentName: string | null;
+  attempt?: Attempt;
+  ending: Promise<Ending>;
+}
 
 /** Carries one claim through: attempt, decision, outcome stored, outcome told. */
 export class TaskRun {
   readonly claim: Claim;
   /** The name of the agent whose limits count; null where the task's agent is unknown. */
   readonly agentName: string | null;
+  /** When this daemon took it, by `Clock.monotonic`. */
+  readonly since: number;
   readonly #deps: TaskRunDeps;
   readonly #attempt: Attempt | undefined;
   #phase: RunPhase = 'running';
@@ -52,25 +52,63 @@ export class TaskRun {
   /** Never rejects. */
   readonly done: Promise<void>;
 
-  constructor(claim: Claim, catalogue: AgentCatalogue, settings: TaskRunSettings, deps: TaskRunDeps) {
+  private constructor(claim: Claim, deps: TaskRunDeps, beginning: Beginning) {
     this.claim = claim;
     this.#deps = deps;
+    this.since = deps.clock.monotonic();
+    this.agentName = beginning.agentName;
+    this.#attempt = beginning.attempt;
+    this.done = this.#carryOut(beginning.ending);
+  }
+
+  /** Begins the attempt that was claimed. */
+  static launch(
+    claim: Claim,
+    catalogue: AgentCatalogue,
+    settings: AttemptSettings,
+    deps: TaskRunDeps,
+  ): TaskRun {
     const resolved = catalogue.resolve(claim.task.agent);
-    this.agentName = resolved?.agent.name ?? null;
-    let ended: Promise<AttemptEnd>;
+    const agentName = resolved?.agent.name ?? null;
+    let beginning: Beginning;
     try {
       if (resolved === undefined)
         throw new AiwgdError('INVALID_PARAMS', catalogue.describeUnknown(claim.task.agent));
-      this.#attempt = this.#launch(resolved, settings);
-      ended = this.#attempt.done;
-      deps.events.started(claim.task, this.#attempt.pid);
+      const attempt = launchAttempt(claim, resolved, settings, deps);
+      beginning = { agentName, attempt, ending: attempt.done };
     } catch (error) {
-      ended =
+      const ending =
         error instanceof LaunchFault
-          ? Promise.reject<AttemptEnd>(error)
+          ? Promise.reject<Ending>(error)
           : Promise.resolve(refused(error, deps.clock.now()));
+      beginning = { agentName, ending };
     }
-    this.done = this.#carryOut(ended);
+    const run = new TaskRun(claim, deps, beginning);
+    if (beginning.attempt !== undefined) deps.events.started(claim.task);
+    return run;
+  }
+
+  /** Takes up an attempt that an earlier daemon left: to follow it, to report its end, or to decide without one. */
+  static adopt(
+    claim: Claim,
+    settings: AttemptSettings,
+    deps: TaskRunDeps,
+    cancelRequested: boolean,
+  ): TaskRun {
+    const adopted = adoptAttempt(claim, settings, deps);
+    if (adopted === undefined) {
+      const ending = withoutAttempt(claim, settings, deps, cancelRequested);
+      return new TaskRun(claim, deps, { agentName: null, ending });
+    }
+    const { attempt, agentName } = adopted;
+    const run = new TaskRun(claim, deps, { agentName, attempt, ending: attempt.done });
+    if (cancelRequested) run.cancel();
+    return run;
+  }
+
+  /** Whether there is an attempt to follow. */
+  get hasAttempt(): boolean {
+    return this.#attempt !== undefined;
   }
 
   get phase(): RunPhase {
@@ -101,73 +139,50 @@ export class TaskRun {
     this.#attempt?.end('lost');
   }
 
-  #launch({ agent, subAgent }: ResolvedAgent, settings: TaskRunSettings): Attempt {
-    const { claim } = this;
-    const { task } = claim;
-    const { projectRoot, attemptFolder, baseEnvironment, events } = this.#deps;
-    const launch = agent.provider.prepare({ prompt: task.prompt, subAgent });
-    const env = agentEnvironment({
-      base: baseEnvironment,
-      allow: [...agent.provider.envFamily, ...(agent.config.env_allow ?? [])],
-      provider: launch.env,
-      fixed: agent.config.env ?? {},
-      taskId: task.id,
-      attemptId: claim.attemptId,
-      projectRoot,
-    });
-    return new Attempt(
-      {
-        taskId: task.id,
-        attemptId: claim.attemptId,
-        attempt: task.attempt,
-        folder: attemptFolder(task.id, task.attempt),
-        prompt: task.prompt,
-        promptOnStdin: launch.promptOnStdin,
-        program: launch.program,
-        args: launch.args,
-        env,
-        cwd: task.cwd ?? projectRoot,
-        projectRoot,
-        parser: agent.provider.createParser(),
-        timeoutMs: task.timeoutMs ?? settings.actionTimeoutMs,
-        killGraceMs: settings.killGraceMs,
-        keepBackground: agent.config.keep_background ?? false,
-      },
-      { ...this.#deps, onOutput: (sizes) => events.output(task, sizes) },
-    );
+  /** Leaves the attempt to the next daemon; what has ended already is still stored. */
+  detach(): void {
+    this.#attempt?.detach();
   }
 
-  async #carryOut(ended: Promise<AttemptEnd>): Promise<void> {
+  async #carryOut(ending: Promise<Ending>): Promise<void> {
     const { deps, claim } = { deps: this.#deps, claim: this.claim };
-    let durationMs: number | null = null;
+    let end: Ending;
     let settlement: Settlement;
     try {
-      const end = await ended;
-      durationMs = end.durationMs;
-      settlement = settle(claim, end, deps.clock.now(), deps.random);
-      deps.onLaunch(null);
+      end = await ending;
+      if (end === null || this.#lost) {
+        this.#leave(end);
+        return;
+      }
+      settlement = 'kind' in end ? end : settle(claim, end, deps.clock.now(), deps.random);
+      if (!('kind' in end)) deps.onLaunch(null);
     } catch (error) {
+      end = null;
       settlement = this.#afterFault(error);
-    }
-    if (this.#lost) {
-      deps.log.warn(
-        { taskId: claim.task.id },
-        'Task was taken over by another daemon; its attempt was ended',
-      );
-      this.#phase = 'over';
-      deps.onSettling();
-      return;
     }
     if (this.#cancelAsked && settlement.kind === 'release')
       settlement = bareEnd('cancelled', 'Cancelled', settlement.release);
-    const file = this.#writeResult(ended);
-    await this.#store(settlement, durationMs, file);
+    const attemptEnd = end === null || 'kind' in end ? undefined : end;
+    await this.#store(settlement, attemptEnd);
+  }
+
+  /** Over without an outcome: the attempt is the next daemon's, or another's. */
+  #leave(end: Ending): void {
+    if (end !== null) {
+      this.#deps.log.warn(
+        { taskId: this.claim.task.id },
+        'Task was taken over by another daemon; its attempt was ended',
+      );
+    }
+    this.#phase = 'over';
+    this.#deps.onSettling();
   }
 
   #afterFault(error: unknown): Settlement {
     if (error instanceof LaunchFault) {
       this.#deps.onLaunch(error);
-      return { kind: 'release', release: untouched(`The agent could not be started: ${error.message}`) };
+      const text = `The agent could not be started: ${error.message}`;
+      return { kind: 'release', release: untouched(this.claim, text) };
     }
     // A fault of our own: told as such, and the task does not come back to meet it again.
     this.#deps.log.error({ taskId: this.claim.task.id, error: messageOf(error) }, 'An attempt broke down');
@@ -175,9 +190,10 @@ export class TaskRun {
     return settle({ ...this.claim, retriesLeft: 0 }, end, this.#deps.clock.now(), this.#deps.random);
   }
 
-  async #store(settlement: Settlement, durationMs: number | null, file: Promise<void>): Promise<void> {
+  async #store(settlement: Settlement, end: AttemptEnd | undefined): Promise<void> {
     const { writer, log, onSettling } = this.#deps;
     const { task, token } = this.claim;
+    const file = end === undefined ? Promise.resolve() : this.#writeResult(end);
     this.#phase = 'storing';
     const writing = writer.write(token, settlement, () => {
       this.#phase = 'unstored';
@@ -189,7 +205,7 @@ export class TaskRun {
       await file;
       if (held) {
         this.settlement = settlement;
-        this.#tell(settlement, durationMs);
+        this.#tell(settlement, end?.durationMs ?? null);
       } else {
         log.warn({ taskId: task.id }, 'The outcome came too late: the task is another daemon’s');
       }
@@ -205,12 +221,11 @@ export class TaskRun {
   }
 
   /** Never rejects: the store holds the outcome, this file is for people and scripts. */
-  async #writeResult(ended: Promise<AttemptEnd>): Promise<void> {
+  async #writeResult(end: AttemptEnd): Promise<void> {
     const { task } = this.claim;
     try {
-      await writeResultFile(this.#deps.attemptFolder(task.id, task.attempt), this.claim, await ended);
+      await writeResultFile(this.#deps.attemptFolder(task.id, task.attempt), this.claim, end);
     } catch (error) {
-      if (error instanceof LaunchFault) return;
       this.#deps.log.warn({ taskId: task.id, error: messageOf(error) }, 'result.json could not be written');
     }
   }
@@ -223,19 +238,21 @@ export class TaskRun {
     const { events } = this.#deps;
     const { task } = this.claim;
     if (settlement.kind === 'finish') events.ended(task, settlement.outcome, durationMs);
-    else if (settlement.release.usesRetry)
-      events.retrying(task, settlement.release.error, settlement.release.runAt ?? this.#deps.clock.now());
+    else if (settlement.release.runAt !== null)
+      events.retrying(task, settlement.release.error, settlement.release.runAt);
     else events.queued(task);
   }
 }
 
 /** The end of an attempt that never began. */
 function refused(error: unknown, now: number): AttemptEnd {
+  const failureClass = error instanceof LaunchRefused ? error.failureClass : 'bad_arguments';
   return {
     verb: null,
-    verdict: failure(messageOf(error), 'bad_arguments'),
+    verdict: failure(messageOf(error), failureClass),
     exitCode: null,
     signal: null,
+    exitKnown: true,
     outputBytes: 0,
     stderrBytes: 0,
     startedAt: now,

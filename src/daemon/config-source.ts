@@ -12,6 +12,23 @@ export interface LoadedConfig {
 }
 
 /**
+ * The configuration of a daemon that only ends what another one left running: it takes nothing from the queue, and an
+ * error in the file does not keep it from its work.
+ */
+export function loadToEndAgents(file: string): LoadedConfig {
+  let loaded: LoadedConfig;
+  try {
+    loaded = loadConfig(file, { writeDefault: false });
+  } catch (error) {
+    const defaults = parseConfig('{}', file);
+    if (!defaults.ok) throw error;
+    loaded = { config: defaults.config, warnings: [messageOf(error)] };
+  }
+  const { config, warnings } = loaded;
+  return { config: { ...config, daemon: { ...config.daemon, max_parallel_actions: 0 } }, warnings };
+}
+
+/**
  * Reads and validates the configuration. A missing file is written with the defaults where `writeDefault` is set.
  * Throws INVALID_CONFIG with all errors at once, each with its place and remedy.
  */

@@ -1,4 +1,5 @@
 import type { Clock } from '../platform/clock.js';
+import { messageOf } from '../protocol/errors.js';
 import type { Health, HealthIssue } from '../protocol/status.js';
 
 /** Collects what is wrong with the daemon, by code: raised by whoever notices it, cleared by the same. */
@@ -24,6 +25,12 @@ export class HealthRegister {
 
   clear(code: string): void {
     if (this.#issues.delete(code)) this.#onChange(this.snapshot());
+  }
+
+  /** A part of the daemon can't do its work, or (with no error) can again. */
+  fault(code: string, error: unknown): void {
+    if (error === undefined || error === null) this.clear(code);
+    else this.raise(code, messageOf(error));
   }
 
   /** Notes that the daemon was alive to look at itself. */

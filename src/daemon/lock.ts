@@ -4,7 +4,7 @@ import { writeAll } from '../platform/atomic-file.js';
 import { identityOf, isAlive, type ProcessIdentity } from '../platform/process-identity.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { ProjectPaths } from '../protocol/project-paths.js';
-import { LOCK_EX, libc } from './libc.js';
+import { LOCK_EX, libc } from '../platform/libc.js';
 
 /** The right to be the one daemon of a project. */
 export interface ProjectLock {

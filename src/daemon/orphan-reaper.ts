@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Clock, Timer } from '../platform/clock.js';
-import { libc } from './libc.js';
+import { libc } from '../platform/libc.js';
 
 const SCAN_INTERVAL_MS = 2000;
 

@@ -1,6 +1,6 @@
 import type { EventRouter } from '../events/event-router.js';
 import type { Handlers } from '../ipc/rpc-server.js';
-import type { ResultOf } from '../protocol/method-types.js';
+import type { ParamsOf, ResultOf } from '../protocol/method-types.js';
 import { VERSION } from '../protocol/version.js';
 import { largeAnswers } from './large-answers.js';
 import { type TaskHandlerParts, taskHandlers } from './task-handlers.js';
@@ -9,7 +9,7 @@ export interface HandlerParts extends TaskHandlerParts {
   router: EventRouter;
   status(): Promise<ResultOf<'daemon.status'>>;
   reload(): Promise<ResultOf<'daemon.reload'>>;
-  stop(graceMs: number | undefined): void;
+  stop(wish: ParamsOf<'daemon.stop'>): void;
 }
 
 const DEFAULT_HISTORY_ROWS = 100;
@@ -28,8 +28,8 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
     ping: () => ({ pong: true, pid: process.pid, version: VERSION }),
     'daemon.status': () => parts.status(),
     'daemon.reload': () => parts.reload(),
-    'daemon.stop': ({ graceMs }) => {
-      parts.stop(graceMs);
+    'daemon.stop': (wish) => {
+      parts.stop(wish);
       return { stopping: true };
     },
     'event.emit': ({ topic, payload = {}, cause }) => {

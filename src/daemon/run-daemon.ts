@@ -45,8 +45,10 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   // First of all: from the lock on, a signal must not end us with what we hold left behind.
   let daemon: Daemon | undefined;
   const stop = new StopRequest();
+  if (options.endAgents !== undefined) stop.ask({ reason: 'end agents', ...options.endAgents });
   const releaseSignals = installSignals({
     stop: (signal, again) => stop.ask({ reason: signal, ...(again ? { graceMs: 0 } : {}) }),
+    handOver: (signal) => stop.ask({ reason: signal, keepAgents: true }),
     reload: () => void daemon?.reload().catch(() => undefined),
   });
   releases.push('signals', releaseSignals);
@@ -56,7 +58,11 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   if ((await isServed(paths.socket)) && findRunningDaemon(paths) === undefined)
     throw alreadyRunning(paths.socket);
   const lock = acquireLock(paths);
-  releases.push('lock', () => lock.release());
+  let agentsLeft = false;
+  releases.push('lock', () => {
+    // The lock of a process that is gone: by it the commands know that agents may be at work without a daemon.
+    if (!agentsLeft) lock.release();
+  });
   // Only with the lock in hand: who loses a race leaves the folders, also those that it made, to the winner.
   releases.push('folders', () => {
     if (daemon === undefined) removeEmpty();
@@ -70,12 +76,14 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
 
   if (process.pid === 1) releases.push('orphan reaper', reapOrphans(systemClock));
 
-  const [{ loadConfig }, { Daemon: TheDaemon }] = await Promise.all([
+  const [{ loadConfig, loadToEndAgents }, { Daemon: TheDaemon }] = await Promise.all([
     import('./config-source.js'),
     import('./daemon.js'),
   ]);
   const configFile = options.configFile ?? paths.config;
-  const loaded = loadConfig(configFile, { writeDefault: options.configFile === undefined });
+  const loaded = options.endAgents
+    ? loadToEndAgents(configFile)
+    : loadConfig(configFile, { writeDefault: options.configFile === undefined });
   daemon = await TheDaemon.start({
     paths,
     configFile,
@@ -85,6 +93,9 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
     stop,
     thread,
     keepLock: () => lock.restore(),
+    onAgentsLeft: () => {
+      agentsLeft = true;
+    },
   });
   releases.push('daemon', () => daemon?.close());
 
@@ -95,7 +106,8 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   });
   releases.push('service notifier', () => notifier.close());
   notifier.ready();
-  options.report({ ready: { pid: process.pid, socket: daemon.socket, warnings: loaded.warnings } });
+  const { socket, takenOver } = daemon;
+  options.report({ ready: { pid: process.pid, socket, warnings: loaded.warnings, takenOver } });
   await stop.asked;
   notifier.stopping();
   await daemon.stop();

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../platform/clock.js';
-import { libc } from './libc.js';
+import { libc } from '../platform/libc.js';
 
 /** What systemd hears from a service of `Type=notify` (sd_notify(3)); silent where nobody listens. */
 export interface ServiceNotifier {

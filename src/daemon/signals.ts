@@ -1,7 +1,9 @@
 /** What the process's signals ask of the daemon. */
 export interface SignalHandlers {
-  /** `again` is true from the second request on: no more patience. */
+  /** `again` is true where an end was asked for before: no more patience. */
   stop(signal: string, again: boolean): void;
+  /** End, and leave agents that run to the next daemon. */
+  handOver(signal: string): void;
   reload(): void;
 }
 
@@ -10,17 +12,21 @@ export interface SignalHandlers {
  * Returns the way to let go of them.
  */
 export function installSignals(handlers: SignalHandlers): () => void {
-  let stops = 0;
+  let asked = false;
   const stop = (signal: string): void => {
-    stops += 1;
-    handlers.stop(signal, stops > 1);
+    handlers.stop(signal, asked);
+    asked = true;
+  };
+  const handOver = (signal: string): void => {
+    handlers.handOver(signal);
+    asked = true;
   };
   const listeners: [NodeJS.Signals, NodeJS.SignalsListener][] = [
     ['SIGTERM', stop],
     ['SIGINT', stop],
     ['SIGHUP', () => handlers.reload()],
     ['SIGUSR1', () => {}],
-    ['SIGUSR2', () => {}],
+    ['SIGUSR2', handOver],
   ];
   for (const [signal, listener] of listeners) process.on(signal, listener);
   return () => {

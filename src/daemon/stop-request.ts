@@ -3,9 +3,14 @@ export interface StopAsked {
   reason: string;
   /** How long agents may take; the configured grace where not given. */
   graceMs?: number;
+  /** Hand over: agents that run are left to the next daemon. */
+  keepAgents?: boolean;
 }
 
-/** The wish that the daemon stops. The first is final; later ones can only shorten the patience. */
+/**
+ * The wish that the daemon ends. The first is final, also in whether agents are ended or kept; later ones can only
+ * shorten the patience.
+ */
 export class StopRequest {
   readonly asked: Promise<void>;
   #resolve: () => void = () => {};
@@ -30,12 +35,13 @@ export class StopRequest {
       return;
     }
     if (asked.graceMs !== undefined) {
-      this.#first = { ...this.#first, graceMs: asked.graceMs };
+      const { graceMs = asked.graceMs } = this.#first;
+      this.#first = { ...this.#first, graceMs: Math.min(graceMs, asked.graceMs) };
       this.#onHurry?.(asked.graceMs);
     }
   }
 
-  /** Called with the new patience when a later wish shortens it. */
+  /** Called with the patience of a later wish, counted from then; it may be longer than what is left. */
   onHurry(listener: (graceMs: number) => void): void {
     this.#onHurry = listener;
   }

@@ -10,7 +10,10 @@ export interface Timer {
 export interface Clock {
   /** Wall time in milliseconds since 1970, UTC. */
   now(): number;
-  /** Milliseconds from an arbitrary start; never goes back. */
+  /**
+   * Milliseconds from an arbitrary moment that is the same for every process of one boot; never goes back, and stands
+   * still while the machine sleeps.
+   */
   monotonic(): number;
   /** Calls `callback` once after `ms` milliseconds, of any length (also beyond 2^31, where Node's own timers fire at once). */
   setTimer(ms: number, callback: () => void): Timer;
@@ -42,7 +45,11 @@ class SystemTimer implements Timer {
 /** The machine's own clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  monotonic: () => performance.now(),
+  // CLOCK_MONOTONIC itself: `performance.now()` counts from the start of this process.
+  monotonic: () => {
+    const [seconds, nanoseconds] = process.hrtime();
+    return seconds * 1_000 + nanoseconds / 1_000_000;
+  },
   setTimer: (ms, callback) => new SystemTimer(ms, callback),
 };
 

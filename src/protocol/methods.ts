@@ -162,11 +162,16 @@ export const METHODS: MethodTable = {
     result: object({ changed: v.array(v.string()) }),
   },
   'daemon.stop': {
-    summary: 'Stops the daemon as SIGTERM does; answers before it goes.',
+    summary:
+      'Stops the daemon as SIGTERM does, or with `keepAgents` as SIGUSR2 does; answers before it goes. Of several calls the first decides which; later ones can only shorten the grace.',
     params: object({
       graceMs: about(
         v.exactOptional(wholeNumber(0, 86_400_000)),
-        'How long running agents may take to finish',
+        'How long running agents may take to finish; `daemon.stop_grace_seconds` where not given',
+      ),
+      keepAgents: about(
+        v.exactOptional(v.boolean()),
+        'True: running agents are not told and not ended; their output goes on being recorded, and the next daemon reports how they end',
       ),
     }),
     result: object({ stopping: literal(true) }),

@@ -1,8 +1,16 @@
 import type { ErrorCode } from './errors.js';
 
+export interface ReadyReport {
+  pid: number;
+  socket: string;
+  warnings: string[];
+  /** Number of tasks that an earlier daemon left running. */
+  takenOver: number;
+}
+
 /** What a detached daemon tells the command that started it: one JSON line on file descriptor 3, then end of file. */
 export type StartReport =
-  | { ready: { pid: number; socket: string; warnings: string[] } }
+  | { ready: ReadyReport }
   | { error: { code: ErrorCode; message: string; data?: unknown } };
 
 /** The file descriptor on which a detached daemon reports. */
@@ -14,6 +22,11 @@ export interface RunDaemonOptions {
   configFile?: string | undefined;
   /** Stay on the terminal, and show the log there. */
   foreground: boolean;
+  /**
+   * Take over what an earlier daemon left running, end it as a stop does (within the configured grace where none is
+   * given), and nothing else: no task is taken from the queue.
+   */
+  endAgents?: { graceMs?: number } | undefined;
   /** Told once: the daemon is ready, or the reason why it is not. */
   report: (report: StartReport) => void;
 }

@@ -46,6 +46,8 @@ export interface Claim {
   /** A UUID made at the claim: the marker by which the attempt's processes are found. */
   attemptId: string;
   retriesLeft: number;
+  /** Take-overs in a row, without a `steady` sign of life or a counted end of an attempt in between. */
+  takeovers: number;
 }
 
 /** A sign of life from a running attempt; fields that are absent stay as they were. */
@@ -54,6 +56,8 @@ export interface Progress {
   pid?: number | null;
   sessionId?: string | null;
   outputBytes?: number;
+  /** True when the holder has proven that it lives on with this attempt: the count of `takeovers` begins anew. */
+  steady?: boolean;
 }
 
 export interface Heartbeat {
@@ -140,7 +144,7 @@ export interface TaskStore extends AsyncDisposable {
   /**
    * Takes over running tasks whose lease ran out, or that any owner but `owner` holds where `othersAreDead` is set
    * (a daemon that holds the project's lock knows that its predecessors are). The attempt and its id stay the same,
-   * the token is new: the caller decides what becomes of it.
+   * the token is new and `takeovers` is one more: the caller decides what becomes of it.
    */
   reap(request: { owner: string; leaseMs: number; limit: number; othersAreDead: boolean }): Promise<Claim[]>;
   /** A queued task is cancelled at once; a running one is marked, which its holder learns. Answers the state now, undefined for an unknown id. */

@@ -30,6 +30,7 @@ interface Entry {
   cancelRequested: boolean;
   retries: number;
   retriesLeft: number;
+  takeovers: number;
 }
 
 /** A `TaskStore` without a disk: every promise of the interface but durability. */
@@ -91,13 +92,14 @@ export class MemoryTaskStore implements TaskStore {
 
   async heartbeat(updates: readonly Progress[], leaseMs: number): Promise<Heartbeat[]> {
     this.#checkOpen();
-    return updates.map(({ token, pid, sessionId, outputBytes }) => {
+    return updates.map(({ token, pid, sessionId, outputBytes, steady }) => {
       const entry = this.#held(token);
       if (entry === undefined) return { token, held: false, cancelRequested: false };
       entry.leaseUntil = this.#clock.now() + leaseMs;
       if (pid !== undefined) entry.task.pid = pid;
       if (sessionId !== undefined) entry.task.sessionId = storedText(sessionId);
       if (outputBytes !== undefined) entry.task.outputBytes = outputBytes;
+      if (steady === true) entry.takeovers = 0;
       return { token, held: true, cancelRequested: entry.cancelRequested };
     });
   }
@@ -127,7 +129,8 @@ export class MemoryTaskStore implements TaskStore {
     if (release.usesRetry) entry.retriesLeft = Math.max(0, entry.retriesLeft - 1);
     Object.assign(entry, { owner: null, cancelRequested: false });
     const { task } = entry;
-    if (!release.countsAsAttempt) task.attempt = Math.max(0, task.attempt - 1);
+    if (release.countsAsAttempt) entry.takeovers = 0;
+    else task.attempt = Math.max(0, task.attempt - 1);
     task.pid = null;
     task.state = cancelled ? 'cancelled' : 'queued';
     task.completedAt = cancelled ? this.#iso() : null;
@@ -150,6 +153,7 @@ export class MemoryTaskStore implements TaskStore {
       .slice(0, limit)
       .map((entry) => {
         Object.assign(entry, { fence: entry.fence + 1, owner, leaseUntil: now + leaseMs });
+        entry.takeovers += 1;
         return claimOf(entry);
       });
   }
@@ -178,7 +182,7 @@ export class MemoryTaskStore implements TaskStore {
     if (holder !== undefined) {
       throw new AiwgdError('CONFLICT', `${id} cannot be queued again: ${holder.task.id} has the same key.`);
     }
-    entry.retriesLeft = entry.retries;
+    Object.assign(entry, { retriesLeft: entry.retries, takeovers: 0 });
     Object.assign(entry.task, NO_TRACE, { state: 'queued', startedAt: null, completedAt: null, attempt: 0 });
     Object.assign(entry.task, { sessionId: null, runAt: null, waitReason: null });
     return true;
@@ -275,7 +279,14 @@ export class MemoryTaskStore implements TaskStore {
   }
 }
 
-const NO_HOLDER = { fence: 0, owner: null, leaseUntil: 0, attemptId: '', cancelRequested: false };
+const NO_HOLDER = {
+  fence: 0,
+  owner: null,
+  leaseUntil: 0,
+  attemptId: '',
+  cancelRequested: false,
+  takeovers: 0,
+};
 
 /** What an attempt leaves on a task, taken away. */
 const NO_TRACE = {
@@ -330,6 +341,7 @@ function claimOf(entry: Entry): Claim {
     token: `${entry.seq}.${entry.fence}`,
     attemptId: entry.attemptId,
     retriesLeft: entry.retriesLeft,
+    takeovers: entry.takeovers,
   };
 }
 

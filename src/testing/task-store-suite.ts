@@ -199,6 +199,36 @@ export function taskStoreSuite(name: string, engine: TaskStoreEngine, tools: Tes
       expect(await store.finish(taken?.token ?? '', DONE)).toBe(true);
     });
 
+    it('counts the holders in a row that were never steady', async (store) => {
+      await store.submit([newTask()]);
+      const { token, takeovers } = await claimOne(store);
+      expect(takeovers).toBe(0);
+      const takeOver = async (owner: string) => {
+        const [taken] = await store.reap({ owner, leaseMs: LEASE_MS, limit: 1, othersAreDead: true });
+        return taken ?? { token: '', takeovers: -1 };
+      };
+      expect((await takeOver('b')).takeovers).toBe(1);
+      expect(await store.heartbeat([{ token, steady: true }], LEASE_MS)).toMatchObject([{ held: false }]);
+      const third = await takeOver('c');
+      expect(third.takeovers).toBe(2);
+      await store.heartbeat([{ token: third.token }, { token: third.token, steady: false }], LEASE_MS);
+      const fourth = await takeOver('d');
+      expect(fourth.takeovers).toBe(3);
+      await store.heartbeat([{ token: fourth.token, steady: true }], LEASE_MS);
+      const fifth = await takeOver('e');
+      expect(fifth.takeovers).toBe(1);
+      await store.release(fifth.token, { ...BACK, countsAsAttempt: false });
+      expect((await claimOne(store)).takeovers).toBe(1);
+      const sixth = await takeOver('f');
+      expect(sixth.takeovers).toBe(2);
+      await store.release(sixth.token, BACK);
+      expect((await claimOne(store)).takeovers).toBe(0);
+      const seventh = await takeOver('g');
+      await store.finish(seventh.token, DONE);
+      await store.requeue('task-0001');
+      expect((await claimOne(store)).takeovers).toBe(0);
+    });
+
     it('takes over at once what dead owners hold', async (store) => {
       await store.submit([newTask(), newTask()]);
       await claim(store, 2);

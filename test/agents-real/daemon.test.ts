@@ -1,3 +1,5 @@
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Task } from '#aiwgd/protocol/task.js';
 import { Project } from '../e2e/support.js';
@@ -71,4 +73,55 @@ describe('a task carried out by the real claude', () => {
     expect(project.agents()).toEqual([]);
     expect((await project.json<Task>(['task', 'get', 'task-0001'])).state).toBe('cancelled');
   });
+
+  it('goes on in its session after it was killed, with its conversation', async () => {
+    await using api = await FakeAnthropic.start(['tool_bash:echo up > up; sleep 1000', 'ok:Went on.']);
+    const project = await daemonWith(api, { args: ['--permission-mode', 'bypassPermissions'] });
+    await project.ok(['task', 'submit', 'mend the parser']);
+    await until('its tool runs', () => existsSync(join(project.root, 'up')), 30_000);
+    await killAgent(project);
+    await project.ok(['task', 'wait', 'task-0001']);
+    const task = await project.json<Task>(['task', 'get', 'task-0001']);
+    expect(task).toMatchObject({ state: 'completed', result: 'Went on.', attempt: 2 });
+    const asked = JSON.stringify((await api.requests()).at(-1));
+    expect(asked).toContain('You were interrupted');
+    expect(project.agents()).toEqual([]);
+    const [first, second] = [1, 2].map((attempt) => sessionIn(project, attempt));
+    expect(first).toMatch(/^[0-9a-f-]{36}$/);
+    expect(second).toBe(first);
+    expect(task.sessionId).toBe(first);
+  });
+
+  it('begins anew where its session is gone', async () => {
+    await using api = await FakeAnthropic.start(['tool_bash:echo up > up; sleep 1000', 'ok:Done anew.']);
+    const project = await daemonWith(api, { args: ['--permission-mode', 'bypassPermissions'] });
+    await project.ok(['task', 'submit', 'mend the parser']);
+    await until('its tool runs', () => existsSync(join(project.root, 'up')), 30_000);
+    await killAgent(project);
+    rmSync(join(project.env['HOME'] ?? '', '.claude', 'projects'), { recursive: true });
+    await project.ok(['task', 'wait', 'task-0001']);
+    expect(await project.json<Task>(['task', 'get', 'task-0001'])).toMatchObject({
+      state: 'completed',
+      result: 'Done anew.',
+      attempt: 3,
+    });
+    expect(JSON.stringify((await api.requests()).at(-1)?.lastUser)).toContain('mend the parser');
+  });
 });
+
+/** What the machine does when it is out of memory. */
+async function killAgent(project: Project): Promise<void> {
+  const { pid } = await project.json<Task>(['task', 'get', 'task-0001']);
+  if (pid === null) throw new Error('No agent runs');
+  process.kill(pid, 'SIGKILL');
+}
+
+/** The session that claude named first in an attempt. */
+function sessionIn(project: Project, attempt: number): unknown {
+  const output = join(project.root, '.aiwg/daemon/actions/task-0001', `attempt-${attempt}`, 'stdout.log');
+  const init =
+    readFileSync(output, 'utf8')
+      .split('\n')
+      .find((line) => line.includes('"init"')) ?? '{}';
+  return (JSON.parse(init) as { session_id?: unknown }).session_id;
+}

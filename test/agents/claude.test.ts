@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { array, assert, boolean, nat, property, string } from 'fast-check';
+import { array, assert, boolean, constantFrom, nat, oneof, property, string } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LineSplitter } from '#aiwgd/agents/line-splitter.js';
 import { claudeProvider } from '#aiwgd/agents/providers/claude.js';
@@ -22,32 +22,39 @@ function verdictOn(name: string, bytes = bytesOf(name)) {
   return parser.verdict({ exitCode: code, signal, stdoutTail: () => '', stderrTail: () => stderr });
 }
 
-const EXPECTED: Record<string, { result?: string | RegExp; error?: RegExp; class?: string; cost?: number }> =
-  {
-    ok: { result: 'pong', cost: 0.0006 },
-    tool: { result: 'done', cost: 0.0016 },
-    permission_denied: { result: 'Hello from the fake model.', cost: 0.0016 },
-    max_turns: { error: /limit of turns/, class: 'run_limit', cost: 0.001 },
-    max_budget: { error: /limit of spend.*\$0\.002/, class: 'run_limit', cost: 0.002 },
-    api_401: { error: /refused the key \(401\).*ANTHROPIC_API_KEY.*log in/, class: 'auth', cost: 0 },
-    api_429: { error: /^Rate limited \(429\)/, class: 'rate_limit', cost: 0 },
-    api_529: { error: /overloaded \(529\)/, class: 'overloaded', cost: 0 },
-    retry_then_ok: { result: 'after', cost: 0.0006 },
-    usage_limit_oauth: {
-      error: /Rate limited.*lifted at 2026-11-22T07:34:56.000Z/,
-      class: 'rate_limit',
-      cost: 0,
-    },
-    refused: { error: /could not be reached.*proxy/, class: 'connection', cost: 0 },
-    subagent: { result: 'Hello from the fake model.', cost: 0.0028 },
-    background: { result: 'Hello from the fake model.', cost: 0.0022 },
-    partial: { result: 'one two', cost: 0.0006 },
-    sigint_api: { error: /ended without a result \(exit 0\)/, class: 'no_result' },
-    sigint_tool: { error: /The agent failed/, class: 'agent_error', cost: 0.001 },
-    sigterm_tool: { error: /ended without a result \(exit 143\)/, class: 'no_result' },
-    structured: { result: '{"name":"bob"}', cost: 0.001 },
-    resume_unknown: { error: /No conversation found/, class: 'agent_error', cost: 0 },
-  };
+const EXPECTED: Record<
+  string,
+  { result?: string | RegExp; error?: RegExp; class?: string; cost?: number; retryAt?: number }
+> = {
+  ok: { result: 'pong', cost: 0.0006 },
+  tool: { result: 'done', cost: 0.0016 },
+  permission_denied: { result: 'Hello from the fake model.', cost: 0.0016 },
+  max_turns: { error: /limit of turns.*--max-turns/, class: 'run_limit', cost: 0.001 },
+  max_budget: { error: /limit of spend.*\$0\.002.*--max-budget-usd/, class: 'run_limit', cost: 0.002 },
+  api_401: { error: /refused the key \(401\).*ANTHROPIC_API_KEY.*log in/, class: 'auth', cost: 0 },
+  api_429: { error: /^Rate limited \(429\).*max_parallel/, class: 'rate_limit', cost: 0 },
+  api_529: { error: /overloaded \(529\)/, class: 'overloaded', cost: 0 },
+  retry_then_ok: { result: 'after', cost: 0.0006 },
+  usage_limit_oauth: {
+    error: /Rate limited.*lifted at 2026-11-22T07:34:56.000Z/,
+    class: 'rate_limit',
+    cost: 0,
+    retryAt: Date.parse('2026-11-22T07:34:56Z'),
+  },
+  refused: { error: /could not be reached.*proxy/, class: 'connection', cost: 0 },
+  subagent: { result: 'Hello from the fake model.', cost: 0.0028 },
+  background: { result: 'Hello from the fake model.', cost: 0.0022 },
+  partial: { result: 'one two', cost: 0.0006 },
+  sigint_api: { error: /ended without a result \(exit 0\)/, class: 'no_result' },
+  sigint_tool: { error: /The agent failed/, class: 'agent_error', cost: 0.001 },
+  sigterm_tool: { error: /ended without a result \(exit 143\)/, class: 'no_result' },
+  structured: { result: '{"name":"bob"}', cost: 0.001 },
+  resume_unknown: {
+    error: /no longer has the session.*No conversation found/,
+    class: 'session_gone',
+    cost: 0,
+  },
+};
 
 describe('the verdict on what claude printed', () => {
   it('has an expectation for every capture', () => {
@@ -65,6 +72,7 @@ describe('the verdict on what claude printed', () => {
       result: 'r',
       error: null,
       failureClass: null,
+      retryAt: null,
       sessionId: null,
       costUsd: null,
       usage: null,
@@ -78,6 +86,7 @@ describe('the verdict on what claude printed', () => {
     if (expected.error === undefined) expect(verdict.result).toBe(expected.result);
     else expect(verdict.error).toMatch(expected.error);
     expect(verdict.failureClass).toBe(expected.class ?? null);
+    expect(verdict.retryAt).toBe(expected.retryAt ?? null);
     if (expected.cost === undefined) expect(verdict.costUsd).toBeNull();
     else expect(verdict.costUsd).toBeCloseTo(expected.cost, 9);
     expect(verdict.sessionId).toMatch(/^[0-9a-f-]{36}$/);
@@ -107,20 +116,83 @@ describe('the verdict on what claude printed', () => {
   });
 });
 
+describe('the time at which a limit is lifted', () => {
+  it.each([
+    ['0', null],
+    ['-5', null],
+    ['null', null],
+    ['"1795332896"', null],
+    ['1e300', null],
+    ['8640000000001', null],
+    ['1795332896', 1_795_332_896_000],
+    ['1795332896.5', 1_795_332_896_500],
+  ])('told as %s', (told, retryAt) => {
+    const lines = [
+      `{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":${told}}}`,
+      '{"type":"result","subtype":"success","is_error":true,"api_error_status":429,"result":"no more"}',
+    ];
+    const verdict = verdictOn('ok', Buffer.from(lines.join('\n')));
+    expect(verdict).toMatchObject({ failureClass: 'rate_limit', retryAt });
+    expect(verdict.error?.includes('lifted at')).toBe(retryAt !== null);
+  });
+
+  it('is not the verdict’s where the run went well after all, or failed of something else', () => {
+    const limit = '{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1795332896}}';
+    for (const result of ['"is_error":false', '"is_error":true,"api_error_status":529']) {
+      const lines = `${limit}\n{"type":"result","subtype":"success",${result},"result":"r"}\n`;
+      expect(verdictOn('ok', Buffer.from(lines)).retryAt).toBe(null);
+    }
+  });
+});
+
+describe('an end without a result', () => {
+  it.each([
+    [null, 'SIGKILL', '', 'signal', /signal SIGKILL/],
+    [1, null, 'boom', 'no_result', /exit 1\): boom/],
+    [null, null, '', 'no_result', /exit unknown/],
+    [1, null, "error: unknown option '--x'", 'bad_arguments', /--x.*"args"/],
+  ])('%s %s %s', (exitCode, signal, stderr, failureClass, error) => {
+    const parser = provider.createParser();
+    const verdict = parser.verdict({ exitCode, signal, stdoutTail: () => '', stderrTail: () => stderr });
+    expect(verdict).toMatchObject({ ok: false, failureClass, error: expect.stringMatching(error) });
+  });
+});
+
 describe('how claude is launched', () => {
   it('takes the prompt on stdin, and its own flags last', () => {
     const launch = claudeProvider({
       provider: 'claude',
       args: ['--permission-mode', 'plan'],
       model: 'opus',
-    }).prepare({ prompt: '--help', subAgent: 'reviewer' });
-    expect(launch).toMatchObject({ program: 'claude', promptOnStdin: true });
+    }).prepare({ prompt: '--help', subAgent: 'reviewer', resume: null });
+    expect(launch).toMatchObject({ program: 'claude', stdin: '--help' });
     expect(launch.args).toEqual(
       '--permission-mode plan -p --output-format stream-json --verbose --model opus --agent reviewer'.split(
         ' ',
       ),
     );
     expect(launch.env).toHaveProperty('CLAUDECODE', undefined);
+  });
+
+  it('goes on in its session, with the prompt left to what stands there', () => {
+    const resume = '5f2aa44a-db6e-48ec-982c-6ad150c517af';
+    const launch = provider.prepare({ prompt: 'mend it', subAgent: null, resume });
+    expect(launch.args.slice(-2)).toEqual(['--resume', resume]);
+    expect(launch.stdin).toMatch(/^You were interrupted.*beginning of this conversation still stands/);
+    expect(launch.stdin).not.toContain('mend it');
+  });
+
+  it('begins anew where a session is none', () => {
+    const begun = provider.prepare({ prompt: 'mend it', subAgent: null, resume: null });
+    const id = '5f2aa44a-db6e-48ec-982c-6ad150c517af';
+    assert(
+      property(
+        oneof(string(), constantFrom('--help', `-${id}`, `${id}\n`, ` ${id}`, id.slice(1), `../${id}`)),
+        (resume) => {
+          expect(provider.prepare({ prompt: 'mend it', subAgent: null, resume })).toEqual(begun);
+        },
+      ),
+    );
   });
 });
 

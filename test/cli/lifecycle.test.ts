@@ -108,6 +108,7 @@ describe('stop', () => {
     expect(JSON.parse((await runCli(['stop', '--json'], { cwd: root })).stdout)).toEqual({
       stopped: false,
       pid: null,
+      agentsEnded: 0,
     });
   });
 
@@ -161,7 +162,7 @@ describe('status', () => {
       stdout: 'Daemon is not running\n',
     });
     const stopped = await runCli(['status', '--json'], { cwd: root });
-    expect(stopped).toMatchObject({ code: 3, stdout: '{"running":false}\n' });
+    expect(stopped).toMatchObject({ code: 3, stdout: '{"running":false,"tasksLeft":[]}\n' });
     expect((await runCli(['ping'], { cwd: root })).code).toBe(3);
     await start('no-socket');
     const dead = await runCli(['status'], { cwd: root });

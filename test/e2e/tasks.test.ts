@@ -186,8 +186,8 @@ describe('the end of an attempt', () => {
     expect(p.agents()).toEqual([]);
   });
 
-  it('killed from outside is a failure that names the signal', async () => {
-    const p = project({ sh: script('echo $$ > pid; exec sleep 1000') });
+  it('killed from outside is followed by another attempt, and the signal is named', async () => {
+    const p = project({ sh: script('test -f pid && echo again && exit; echo $$ > pid; exec sleep 1000') });
     await p.start();
     await p.ok(['task', 'submit', 'x']);
     const pidFile = join(p.root, 'pid');
@@ -195,12 +195,11 @@ describe('the end of an attempt', () => {
     const pid = Number(readFileSync(pidFile, 'utf8'));
     await until('it sleeps', () => readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('sleep'));
     process.kill(pid, 'SIGKILL');
-    const ran = await p.run(['task', 'wait', 'task-0001']);
-    expect(ran).toMatchObject({ code: 1, stderr: expect.stringContaining('SIGKILL') });
-    expect(await p.json<Task>(['task', 'get', 'task-0001'])).toMatchObject({
-      state: 'failed',
-      signal: 'SIGKILL',
-    });
+    const get = () => p.json<Task>(['task', 'get', 'task-0001']);
+    await until('it waits', async () => (await get()).state === 'queued');
+    expect(await get()).toMatchObject({ waitReason: 'retry', error: 'signal SIGKILL' });
+    await p.ok(['task', 'wait', 'task-0001']);
+    expect(await get()).toMatchObject({ state: 'completed', result: 'again', attempt: 2 });
   });
 
   it('retries failures as often as asked, then retry by hand starts anew', async () => {

@@ -26,7 +26,6 @@ describe('what this version does not do yet', () => {
       'agents.codex.provider',
       'agents.claude.isolation',
       'agents.claude.approvals',
-      'agents.claude.stall_minutes',
       'rules[0]',
     ]);
   });

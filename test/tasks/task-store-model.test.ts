@@ -53,6 +53,7 @@ const command = fc.oneof(
     index,
     pid: fc.option(fc.nat(9), { nil: undefined }),
     outputBytes: fc.option(fc.nat(9), { nil: undefined }),
+    steady: fc.boolean(),
   }),
   fc.record({
     do: fc.constant('reap' as const),
@@ -93,7 +94,7 @@ class Driver {
 
   #took(claims: Claim[]): unknown {
     this.#claims.push(...claims);
-    return claims.map(({ task, retriesLeft }) => ({ task, retriesLeft }));
+    return claims.map(({ task, retriesLeft, takeovers }) => ({ task, retriesLeft, takeovers }));
   }
 
   async #execute(c: Command): Promise<unknown> {
@@ -140,6 +141,7 @@ class Driver {
         const { pid, outputBytes } = c;
         const update = {
           token: this.#token(c.index),
+          steady: c.steady,
           ...(pid === undefined ? {} : { pid }),
           ...(outputBytes === undefined ? {} : { outputBytes }),
         };

@@ -29,32 +29,44 @@ interface ResultLine {
 /** Far above what there is; both stand in every list of tasks. */
 const MAX_SESSION_ID_CHARACTERS = 1000;
 const MAX_USAGE_CHARACTERS = 64 * 1024;
+/** What becomes an argument is not left to what an agent once printed. */
+const SESSION_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/iu;
+
+/** Takes the place of the prompt where a session is gone on in. */
+const GO_ON =
+  'You were interrupted before you were done; the request at the beginning of this conversation still stands. ' +
+  'Something you had begun may have been cut off halfway: look at how things are now before you go on, do not do again ' +
+  'what is done already, and carry the request out to its end.\n';
 
 /** Claude Code, headless: one JSON message a line on stdout. */
 export function claudeProvider(config: ClaudeAgentConfig): AgentProvider {
   return {
     envFamily: ['ANTHROPIC_*', 'CLAUDE_CODE_*', 'CLAUDE_CONFIG_DIR', 'IS_SANDBOX'],
-    prepare: ({ subAgent }) => ({
-      program: config.program ?? 'claude',
-      args: [
-        ...(config.args ?? []),
-        '-p',
-        '--output-format',
-        'stream-json',
-        '--verbose',
-        ...(config.model ? ['--model', config.model] : []),
-        ...(subAgent === null ? [] : ['--agent', subAgent]),
-      ],
-      env: {
-        // A background task that never ends would keep it alive for ten minutes after its result.
-        CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: '1',
-        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-        DISABLE_AUTOUPDATER: '1',
-        // Set where the daemon was started from inside an agent; it would take itself for a nested one.
-        CLAUDECODE: undefined,
-      },
-      promptOnStdin: true,
-    }),
+    prepare: ({ prompt, subAgent, resume }) => {
+      const session = resume !== null && SESSION_ID.test(resume) ? resume : null;
+      return {
+        program: config.program ?? 'claude',
+        args: [
+          ...(config.args ?? []),
+          '-p',
+          '--output-format',
+          'stream-json',
+          '--verbose',
+          ...(config.model ? ['--model', config.model] : []),
+          ...(subAgent === null ? [] : ['--agent', subAgent]),
+          ...(session === null ? [] : ['--resume', session]),
+        ],
+        env: {
+          // A background task that never ends would keep it alive for ten minutes after its result.
+          CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: '1',
+          CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
+          DISABLE_AUTOUPDATER: '1',
+          // Set where the daemon was started from inside an agent; it would take itself for a nested one.
+          CLAUDECODE: undefined,
+        },
+        stdin: session === null ? prompt : GO_ON,
+      };
+    },
     createParser: () => new ClaudeParser(),
   };
 }
@@ -64,8 +76,8 @@ class ClaudeParser implements OutputParser {
   sessionId: string | null = null;
   hasResult = false;
   #result: ResultLine | undefined;
-  /** Unix time in seconds at which a usage limit ends, where it was told. */
-  #resetsAt: number | undefined;
+  /** When a usage limit ends, in milliseconds since 1970, where it was told. */
+  #retryAt: number | null = null;
 
   line(bytes: Buffer): void {
     // Most bytes are messages we pass over: a line that cannot be one of ours is not parsed at all.
@@ -92,7 +104,7 @@ class ClaudeParser implements OutputParser {
 
   #noteLimit(info: unknown): void {
     if (!isObject(info) || info['status'] !== 'rejected') return;
-    if (typeof info['resetsAt'] === 'number') this.#resetsAt = info['resetsAt'];
+    this.#retryAt = timeOf(info['resetsAt']) ?? this.#retryAt;
   }
 
   verdict(exit: AgentExit): Verdict {
@@ -106,25 +118,18 @@ class ClaudeParser implements OutputParser {
     const text = typeof result.result === 'string' ? endOfText(result.result, MAX_RESULT_BYTES) : null;
     // The exit code and the subtype both lie: an API failure is a "success" with `is_error`.
     if (result.is_error === false)
-      return { ok: true, result: text, error: null, failureClass: null, ...common };
-    return { ok: false, result: text, ...explain(result, text, this.#resetsAt), ...common };
+      return { ok: true, result: text, error: null, failureClass: null, retryAt: null, ...common };
+    return { ok: false, result: text, ...explain(result, text, this.#retryAt), ...common };
   }
 
   #noResult(exit: AgentExit): Verdict {
-    const stderr = lastLines(exit.stderrTail());
-    const ended = `ended without a result (${describeExit(exit)})`;
     return {
       ok: false,
       result: null,
-      error: stderr === '' ? `The agent ${ended}` : `The agent ${ended}: ${stderr}`,
+      ...explainSilence(exit, lastLines(exit.stderrTail())),
       sessionId: this.sessionId,
       costUsd: null,
       usage: null,
-      failureClass: refusesArguments(stderr)
-        ? 'bad_arguments'
-        : exit.signal === null
-          ? 'no_result'
-          : 'signal',
     };
   }
 }
@@ -140,44 +145,62 @@ function usageOf(value: unknown): Usage | null {
   }
 }
 
-interface Explanation {
-  error: string;
-  failureClass: FailureClass;
+type Explanation = Pick<Verdict, 'error' | 'failureClass' | 'retryAt'>;
+
+function explanation(failureClass: FailureClass, error: string): Explanation {
+  return { error, failureClass, retryAt: null };
+}
+
+/** What it means to end without a result. */
+function explainSilence(exit: AgentExit, stderr: string): Explanation {
+  if (refusesArguments(stderr)) {
+    const text = `The agent refuses how it was called: ${stderr}; correct its "args" in the configuration`;
+    return explanation('bad_arguments', text);
+  }
+  const ended = `The agent ended without a result (${describeExit(exit)})`;
+  const text = stderr === '' ? ended : `${ended}: ${stderr}`;
+  return explanation(exit.signal === null ? 'no_result' : 'signal', text);
 }
 
 /** What a failed result means and what a person can do about it. */
-function explain(result: ResultLine, text: string | null, resetsAt: number | undefined): Explanation {
+function explain(result: ResultLine, text: string | null, retryAt: number | null): Explanation {
   const subtype = typeof result.subtype === 'string' ? result.subtype : 'no reason given';
   const said = text ?? firstError(result.errors) ?? subtype;
   if (typeof result.api_error_status === 'number')
-    return explainStatus(result.api_error_status, said, resetsAt);
+    return explainStatus(result.api_error_status, said, retryAt);
   if (result.api_error === 'connection_failed') {
-    return {
-      error: `The API could not be reached: ${said}; check the network, the proxy variables and ANTHROPIC_BASE_URL`,
-      failureClass: 'connection',
-    };
+    const remedy = 'check the network, the proxy variables and ANTHROPIC_BASE_URL';
+    return explanation('connection', `The API could not be reached: ${said}; ${remedy}`);
   }
+  if (firstError(result.errors)?.startsWith('No conversation found') === true)
+    return explanation('session_gone', `The agent no longer has the session to go on in: ${said}`);
   if (subtype === 'error_max_turns')
-    return { error: `Stopped at its limit of turns: ${said}`, failureClass: 'run_limit' };
-  if (subtype === 'error_max_budget_usd')
-    return { error: `Stopped at its limit of spend: ${said}`, failureClass: 'run_limit' };
-  return { error: `The agent failed: ${said}`, failureClass: 'agent_error' };
+    return explanation(
+      'run_limit',
+      `Stopped at its limit of turns: ${said}; raise --max-turns in its "args"`,
+    );
+  if (subtype === 'error_max_budget_usd') {
+    const remedy = 'raise --max-budget-usd in its "args"';
+    return explanation('run_limit', `Stopped at its limit of spend: ${said}; ${remedy}`);
+  }
+  return explanation('agent_error', `The agent failed: ${said}`);
 }
 
-function explainStatus(status: number, said: string, resetsAt: number | undefined): Explanation {
+function explainStatus(status: number, said: string, retryAt: number | null): Explanation {
   if (status === 401 || status === 403) {
-    return {
-      error: `The API refused the key (${status}): ${said}; set ANTHROPIC_API_KEY or run \`claude\` once to log in`,
-      failureClass: 'auth',
-    };
+    const remedy = 'set ANTHROPIC_API_KEY or run `claude` once to log in';
+    return explanation('auth', `The API refused the key (${status}): ${said}; ${remedy}`);
   }
   if (status === 429) {
-    const until = resetsAt === undefined ? '' : `; the limit is lifted at ${isoSeconds(resetsAt)}`;
-    return { error: `Rate limited (429): ${said}${until}`, failureClass: 'rate_limit' };
+    const limited = `Rate limited (429): ${said}`;
+    if (retryAt === null)
+      return explanation('rate_limit', `${limited}; set max_parallel of the agent to run fewer at a time`);
+    const error = `${limited}; the limit is lifted at ${new Date(retryAt).toISOString()}`;
+    return { error, failureClass: 'rate_limit', retryAt };
   }
-  if (status === 529) return { error: `The API is overloaded (529): ${said}`, failureClass: 'overloaded' };
-  if (status >= 500) return { error: `The API failed (${status}): ${said}`, failureClass: 'overloaded' };
-  return { error: `The API refused the request (${status}): ${said}`, failureClass: 'agent_error' };
+  if (status === 529) return explanation('overloaded', `The API is overloaded (529): ${said}`);
+  if (status >= 500) return explanation('overloaded', `The API failed (${status}): ${said}`);
+  return explanation('agent_error', `The API refused the request (${status}): ${said}`);
 }
 
 /** Claude's command line says `error: unknown option '--x'` and the like, and exits. */
@@ -189,8 +212,9 @@ function firstError(errors: unknown): string | undefined {
   return Array.isArray(errors) && typeof errors[0] === 'string' ? errors[0] : undefined;
 }
 
-/** A time in seconds as ISO text; the number itself where it is out of any calendar. */
-function isoSeconds(seconds: number): string {
-  const date = new Date(seconds * 1000);
-  return Number.isNaN(date.getTime()) ? String(seconds) : date.toISOString();
+/** A Unix time in seconds as milliseconds; null where it is none, or out of any calendar. */
+function timeOf(seconds: unknown): number | null {
+  if (typeof seconds !== 'number' || seconds <= 0) return null;
+  const ms = Math.round(seconds * 1000);
+  return Number.isNaN(new Date(ms).getTime()) ? null : ms;
 }

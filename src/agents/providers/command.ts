@@ -5,6 +5,7 @@ import {
   type AgentProvider,
   describeExit,
   endOfText,
+  type FailureClass,
   lastLines,
   MAX_RESULT_BYTES,
   type OutputParser,
@@ -15,7 +16,7 @@ import { parseObject } from './json-line.js';
 /** Linux takes at most 128 KiB in one argument; what is left is for its closing byte and for safety. */
 export const MAX_ARGUMENT_BYTES = 100_000;
 
-/** Any program: its exit code is the verdict, its stdout the result. */
+/** Any program: its exit code is the verdict, its stdout the result. It has no sessions: every attempt begins anew. */
 export function commandProvider(config: CommandAgentConfig): AgentProvider {
   const [program = '', ...args] = config.command;
   const asArgument = config.prompt === 'argument';
@@ -32,7 +33,7 @@ export function commandProvider(config: CommandAgentConfig): AgentProvider {
         program,
         args: asArgument ? [...args, '--', prompt] : args,
         env: {},
-        promptOnStdin: !asArgument,
+        stdin: asArgument ? null : prompt,
       };
     },
     createParser: () => (config.output === 'jsonl' ? new JsonLinesParser() : new TextParser()),
@@ -58,7 +59,8 @@ class TextParser implements OutputParser {
       sessionId: null,
       costUsd: null,
       usage: null,
-      failureClass: ok ? null : exit.signal === null ? 'agent_error' : 'signal',
+      failureClass: ok ? null : failureClassOf(exit),
+      retryAt: null,
     };
   }
 
@@ -81,6 +83,11 @@ class JsonLinesParser extends TextParser {
   protected override result(exit: AgentExit): string {
     return this.#result ?? super.result(exit);
   }
+}
+
+function failureClassOf({ exitCode, signal }: AgentExit): FailureClass {
+  if (signal !== null) return 'signal';
+  return exitCode === null ? 'no_result' : 'agent_error';
 }
 
 function failureText(exit: AgentExit): string {

@@ -4,6 +4,7 @@ import type { DaemonModule, StartReport } from '../../protocol/start-report.js';
 import type { Context } from '../context.js';
 import { startDaemon } from '../lifecycle/start-daemon.js';
 import { projectToBe } from '../project.js';
+import { takenOverLines } from '../views/taken-over.js';
 
 /** How long a reader of stdout may take for the last lines. */
 const LAST_LINES_MS = 1_000;
@@ -30,12 +31,15 @@ export async function run({ options, output, clock, onInterrupt }: Context): Pro
   const paths = projectToBe(options);
   const configFile = options.config === undefined ? undefined : resolve(options.config);
   if (options.foreground) return runInForeground(paths.root, configFile, clock);
-  const { pid, socket, warnings } = await startDaemon(paths, clock, {
+  const { pid, socket, warnings, takenOver } = await startDaemon(paths, clock, {
     configFile,
     onSpawn: (child) => onInterrupt(() => void child.kill('SIGTERM')),
   });
-  if (output.json) output.document({ pid, project: paths.root, socket, warnings });
-  else output.line(`Daemon started (PID: ${pid})${paths.root === process.cwd() ? '' : ` for ${paths.root}`}`);
+  if (output.json) output.document({ pid, project: paths.root, socket, warnings, takenOver });
+  else {
+    output.line(`Daemon started (PID: ${pid})${paths.root === process.cwd() ? '' : ` for ${paths.root}`}`);
+    for (const line of takenOverLines(takenOver)) output.line(line);
+  }
   for (const warning of warnings) output.problem(`aiwgd: warning: ${warning}`);
   return 0;
 }

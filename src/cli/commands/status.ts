@@ -7,7 +7,7 @@ import { askDaemon } from '../call-daemon.js';
 import type { Context } from '../context.js';
 import { failureDocument } from '../failure.js';
 import { requireProject } from '../project.js';
-import { statusLines } from '../views/status-lines.js';
+import { statusLines, stoppedLines } from '../views/status-lines.js';
 import { withDeadline } from '../with-deadline.js';
 
 const ANSWER_LIMIT_MS = 5_000;
@@ -29,8 +29,10 @@ async function printStatus(paths: ProjectPaths, { output, clock }: Context): Pro
   } catch (error) {
     const daemon = findRunningDaemon(paths);
     if (daemon === undefined) {
-      if (output.json) output.document({ running: false });
-      else output.line('Daemon is not running');
+      const { tasksLeftRunning } = await import('../lifecycle/left-agents.js');
+      const tasksLeft = tasksLeftRunning(paths);
+      if (output.json) output.document({ running: false, tasksLeft });
+      else for (const line of stoppedLines(tasksLeft)) output.line(line);
       return NOT_RUNNING_EXIT;
     }
     const reason = messageOf(error);

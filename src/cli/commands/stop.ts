@@ -1,27 +1,55 @@
 import { findRunningDaemon } from '../../ipc/running-daemon.js';
+import { AiwgdError, messageOf } from '../../protocol/errors.js';
+import type { ProjectPaths } from '../../protocol/project-paths.js';
 import type { Context } from '../context.js';
-import { stopDaemon } from '../lifecycle/stop-daemon.js';
+import { mayHaveLeftAgents } from '../lifecycle/left-agents.js';
+import { type Patience, stopDaemon } from '../lifecycle/stop-daemon.js';
 import { askToStop, configuredGraceMs, waitingReporter } from '../lifecycle/stop-request.js';
+import { plural } from '../output/format.js';
 import { requireProject } from '../project.js';
+
+function ended(agents: number): string {
+  return agents === 0 ? '' : `; ended ${plural(agents, 'agent')} that it had left`;
+}
 
 export async function run(context: Context): Promise<number | undefined> {
   const { options, output, clock } = context;
+  const { force = false, timeout: graceMs } = options;
   const paths = requireProject(options);
+  const patience: Patience = {
+    graceMs,
+    configuredGraceMs: () => configuredGraceMs(paths),
+    onWait: waitingReporter(output, paths, clock),
+  };
+  const endLeft = async (): Promise<number> => {
+    if (!mayHaveLeftAgents(paths)) return 0;
+    const { endLeftAgents } = await import('../lifecycle/end-left-agents.js');
+    return endLeftAgents(paths, clock, force ? { ...patience, graceMs: 0 } : patience);
+  };
   const daemon = findRunningDaemon(paths);
   if (daemon === undefined) {
-    if (output.json) output.document({ stopped: false, pid: null });
-    else output.line('Daemon is not running');
+    const agentsEnded = await endLeft();
+    if (output.json) output.document({ stopped: false, pid: null, agentsEnded });
+    else output.line(`Daemon is not running${ended(agentsEnded)}`);
     return 0;
   }
-  const graceMs = options.timeout;
+  const { pid } = daemon;
   const outcome = await stopDaemon(daemon, clock, {
-    force: options.force ?? false,
-    graceMs: async () => graceMs ?? configuredGraceMs(paths),
-    onWait: waitingReporter(output, paths, clock),
+    ...patience,
+    force,
     ...(graceMs === undefined ? {} : { request: () => askToStop(paths, clock, { graceMs }) }),
   });
-  if (output.json) output.document({ stopped: true, pid: daemon.pid, killed: outcome === 'killed' });
-  else if (outcome === 'stopped') output.line(`Daemon stopped (PID: ${daemon.pid})`);
-  else output.line(`Daemon killed (PID: ${daemon.pid}); the next start ends what it left running`);
+  const killed = outcome === 'killed';
+  const agentsEnded = killed ? await endLeft().catch((error: unknown) => notEnded(paths, pid, error)) : 0;
+  if (output.json) output.document({ stopped: true, pid, killed, agentsEnded });
+  else output.line(`Daemon ${outcome} (PID: ${pid})${ended(agentsEnded)}`);
   return 0;
+}
+
+function notEnded({ root }: ProjectPaths, pid: number, error: unknown): never {
+  throw new AiwgdError(
+    error instanceof AiwgdError ? error.code : 'INTERNAL_ERROR',
+    `Daemon killed (PID: ${pid}), but agents of it may still be at work in ${root}: ${messageOf(error)} To end them: aiwgd stop; to take them over: aiwgd start.`,
+    { cause: error, data: { pid, killed: true } },
+  );
 }

@@ -2,7 +2,7 @@ import type { Client } from '../../ipc/client.js';
 import { connect } from '../../ipc/client.js';
 import { findRunningDaemon } from '../../ipc/running-daemon.js';
 import { type Clock, sleep } from '../../platform/clock.js';
-import { identityOf, isAlive } from '../../platform/process-identity.js';
+import { isAlive } from '../../platform/process-identity.js';
 import { AiwgdError } from '../../protocol/errors.js';
 import type { Task } from '../../protocol/task.js';
 import { startDaemon } from '../lifecycle/start-daemon.js';
@@ -17,7 +17,7 @@ const TASKS = [
   { prompt: 'List what is left to do', priority: 1 },
   { prompt: 'Note the bug that hurts most', priority: 9 },
 ] as const;
-/** The task that is cut off by the crash, and after how many of its lines. */
+/** The task whose agent is at work at the crash, and after how many of its lines. */
 const CRASH_IN_TASK = 2;
 const CRASH_AFTER_LINES = 2;
 const LIMIT_MS = 60_000;
@@ -53,7 +53,7 @@ async function runTasks(stage: DemoStage, client: Client, signal: AbortSignal): 
     stage.say(`Submitted ${taskId}, priority ${params.priority}: ${params.prompt}`);
   }
   stage.say('One runs at a time; of those that wait, the highest priority goes first.\n');
-  const crash = new Crash(stage, client);
+  const crash = new Crash(stage);
   const [ended] = await Promise.all([
     Promise.all(
       ids.map((id, index) => follow(stage, client, id, signal, index === CRASH_IN_TASK ? crash : undefined)),
@@ -98,42 +98,33 @@ class Crash {
   /** Resolves when the daemon is up again (or no crash will come); rejects where it does not come up. */
   readonly done: Promise<void>;
   readonly #stage: DemoStage;
-  readonly #client: Client;
   #settle: (outcome: Promise<void>) => void = () => {};
 
-  constructor(stage: DemoStage, client: Client) {
+  constructor(stage: DemoStage) {
     this.#stage = stage;
-    this.#client = client;
     this.done = new Promise((resolve) => {
       this.#settle = resolve;
     });
   }
 
   happen(taskId: string): void {
-    this.#settle(crashAndRestart(this.#stage, this.#client, taskId));
+    this.#settle(crashAndRestart(this.#stage, taskId));
   }
 
-  /** The task ended too early to be cut off. */
+  /** The task ended too early. */
   skip(): void {
     this.#settle(Promise.resolve());
   }
 }
 
-/** Kills the daemon as a crash would, while an agent works, and starts it again. */
-async function crashAndRestart(
-  { project, clock, say }: DemoStage,
-  client: Client,
-  taskId: string,
-): Promise<void> {
-  const { pid } = await client.call('task.get', { taskId });
-  const agent = pid === null ? undefined : identityOf(pid);
-  if (agent !== undefined) project.remember(agent);
+/** Kills the daemon as a crash would, while an agent works, and starts another, which takes the agent over. */
+async function crashAndRestart({ project, clock, say }: DemoStage, taskId: string): Promise<void> {
   const daemon = findRunningDaemon(project.paths);
   if (daemon === undefined)
     throw new AiwgdError('INTERNAL_ERROR', 'The daemon of the demo has gone by itself.');
   process.kill(daemon.pid, 'SIGKILL');
   while (isAlive(daemon)) await sleep(clock, GONE_POLL_MS);
-  say(`\nKilled the daemon with SIGKILL (PID: ${daemon.pid}). The queue is on disk.`);
+  say(`\nKilled the daemon with SIGKILL (PID: ${daemon.pid}). The agent of ${taskId} works on.`);
   const { pid: next } = await startDaemon(project.paths, clock);
-  say(`Started it again (PID: ${next}). It goes on with what it finds.\n`);
+  say(`Started it again (PID: ${next}). It takes over agent and queue.\n`);
 }

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findRunningDaemon } from '../../ipc/running-daemon.js';
 import type { Clock } from '../../platform/clock.js';
-import { isAlive, type ProcessIdentity } from '../../platform/process-identity.js';
 import { type ProjectPaths, projectPaths } from '../../protocol/project-paths.js';
+import { endLeftAgents } from '../lifecycle/end-left-agents.js';
+import { mayHaveLeftAgents } from '../lifecycle/left-agents.js';
 import { stopDaemon } from '../lifecycle/stop-daemon.js';
 
 function configuration(): object {
@@ -28,7 +29,6 @@ export class DemoProject {
   readonly notes: string;
   readonly #clock: Clock;
   readonly #keep: boolean;
-  readonly #agents: ProcessIdentity[] = [];
   #cleaning: Promise<void> | undefined;
 
   constructor(clock: Clock, keep: boolean) {
@@ -49,11 +49,6 @@ export class DemoProject {
       .filter((line) => line.startsWith('- '));
   }
 
-  /** Remembers an agent that outlives its daemon, so that it can be ended with the project. */
-  remember(agent: ProcessIdentity): void {
-    this.#agents.push(agent);
-  }
-
   /** Ends what runs for the project and removes it (unless it is to be kept). May be called twice. */
   close(): Promise<void> {
     this.#cleaning ??= this.#clean();
@@ -63,7 +58,8 @@ export class DemoProject {
   async #clean(): Promise<void> {
     const daemon = findRunningDaemon(this.paths);
     if (daemon !== undefined) await stopDaemon(daemon, this.#clock, { force: true });
-    for (const agent of this.#agents) if (isAlive(agent)) process.kill(agent.pid, 'SIGKILL');
+    // The crash of the story leaves an agent at work.
+    else if (mayHaveLeftAgents(this.paths)) await endLeftAgents(this.paths, this.#clock, { graceMs: 0 });
     if (!this.#keep)
       rmSync(this.paths.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }

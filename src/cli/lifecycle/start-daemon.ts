@@ -16,7 +16,7 @@ import type { Clock } from '../../platform/clock.js';
 import { makeFolder } from '../../platform/make-folder.js';
 import { AiwgdError, ERROR_CATALOGUE, messageOf } from '../../protocol/errors.js';
 import type { ProjectPaths } from '../../protocol/project-paths.js';
-import { START_REPORT_FD, type StartReport } from '../../protocol/start-report.js';
+import { type ReadyReport, START_REPORT_FD, type StartReport } from '../../protocol/start-report.js';
 
 /** Longest report that is read; a list of warnings or configuration errors fits many times over. */
 const MAX_REPORT_BYTES = 65_536;
@@ -34,18 +34,14 @@ const FEW_ARENAS = { MALLOC_ARENA_MAX: '2' };
 
 export interface StartOptions {
   configFile?: string | undefined;
+  /** The daemon ends what an earlier one left running, and then itself. */
+  endAgents?: { graceMs?: number | undefined };
   /** The program to run; the daemon's own where not given. */
   entry?: string;
   /** How long the daemon may take, in milliseconds. */
   limitMs?: number;
   /** Told the process as soon as there is one, so that an interrupt can end it. */
   onSpawn?: (child: ChildProcess) => void;
-}
-
-export interface StartedDaemon {
-  pid: number;
-  socket: string;
-  warnings: string[];
 }
 
 export function alreadyRunning(pid: number): AiwgdError {
@@ -61,7 +57,7 @@ export async function startDaemon(
   paths: ProjectPaths,
   clock: Clock,
   options: StartOptions = {},
-): Promise<StartedDaemon> {
+): Promise<ReadyReport> {
   const running = findRunningDaemon(paths);
   if (running !== undefined) throw alreadyRunning(running.pid);
   const hadFolder = statSync(paths.aiwg, { throwIfNoEntry: false }) !== undefined;
@@ -101,7 +97,8 @@ function openStderr(paths: ProjectPaths): number {
 function spawnDaemon(paths: ProjectPaths, stderrFile: number, options: StartOptions): ChildProcess {
   const entry = options.entry ?? fileURLToPath(new URL('../../daemon/main.js', import.meta.url));
   const config = options.configFile === undefined ? [] : ['--config', options.configFile];
-  const child = spawn(process.execPath, [...SMALL_HEAP, entry, '--project', paths.root, ...config], {
+  const args = [...SMALL_HEAP, entry, '--project', paths.root, ...config, ...endingArguments(options)];
+  const child = spawn(process.execPath, args, {
     cwd: paths.root,
     env: { ...withoutMarks(process.env), ...FEW_ARENAS },
     detached: true,
@@ -109,6 +106,12 @@ function spawnDaemon(paths: ProjectPaths, stderrFile: number, options: StartOpti
   });
   options.onSpawn?.(child);
   return child;
+}
+
+function endingArguments({ endAgents }: StartOptions): string[] {
+  if (endAgents === undefined) return [];
+  const { graceMs } = endAgents;
+  return ['--end-agents', ...(graceMs === undefined ? [] : ['--grace-ms', String(graceMs)])];
 }
 
 /** A daemon that an agent starts is nobody's attempt: with the agent's marks it would be ended with it. */

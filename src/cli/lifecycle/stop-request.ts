@@ -1,5 +1,7 @@
 import type { Clock } from '../../platform/clock.js';
+import type { ParamsOf } from '../../protocol/method-types.js';
 import type { ProjectPaths } from '../../protocol/project-paths.js';
+import { plural } from '../output/format.js';
 import type { Output } from '../output/output.js';
 import { withDeadline } from '../with-deadline.js';
 import { DEFAULT_GRACE_MS } from './stop-daemon.js';
@@ -10,14 +12,14 @@ const REQUEST_LIMIT_MS = 3_000;
 export async function askToStop(
   paths: ProjectPaths,
   clock: Clock,
-  params: { graceMs?: number },
+  params: ParamsOf<'daemon.stop'>,
 ): Promise<boolean> {
   const { askDaemon } = await import('../call-daemon.js');
   try {
     await withDeadline(clock, REQUEST_LIMIT_MS, (signal) => askDaemon(paths, 'daemon.stop', params, signal));
     return true;
   } catch {
-    // Deaf or half dead: the caller sends SIGTERM, which says the same.
+    // Deaf or half dead: the caller sends the signal that says the same.
     return false;
   }
 }
@@ -42,7 +44,7 @@ export function waitingReporter(output: Output, paths: ProjectPaths, clock: Cloc
     const { running } = await withDeadline(clock, REQUEST_LIMIT_MS, (signal) =>
       askDaemon(paths, 'task.stats', {}, signal),
     );
-    if (running > 0) output.problem(`waiting for ${running} agent${running === 1 ? '' : 's'} …`);
+    if (running > 0) output.problem(`waiting for ${plural(running, 'agent')} …`);
   };
   return () => {
     if (busy || !output.terminal) return;

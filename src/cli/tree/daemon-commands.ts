@@ -33,7 +33,7 @@ function addLifecycle(program: CommandNode, add: AddLeaf): void {
     name: 'stop',
     summary: 'Stop the daemon and wait until it is gone',
     details:
-      'Running agents get time to finish; what is cut off, and all that is queued, goes on at the next start.',
+      'Running agents get time to finish; what is cut off, and all that is queued, goes on at the next start. Agents that a killed or crashed daemon left at work are ended too.',
     options: [graceOption, new Option('--force', 'do not wait for agents; kill what does not go')],
     examples: [
       ['aiwgd stop', ''],
@@ -44,8 +44,9 @@ function addLifecycle(program: CommandNode, add: AddLeaf): void {
   });
   add(program, {
     name: 'restart',
-    summary: 'Stop the daemon (where it runs) and start it again',
-    details: 'The tasks of agents that run are queued again, and the new daemon runs them anew.',
+    summary: 'Replace the daemon (or start one); running agents are left alone',
+    details:
+      'Agents work on meanwhile, and their output goes on being recorded; the new daemon takes them over. To end them, use stop and start.',
     options: [configOption],
     examples: [['aiwgd restart', '']],
     load: () => import('../commands/restart.js'),

@@ -1,16 +1,12 @@
 import type { DaemonStatus } from '../../protocol/status.js';
 import { TASK_STATES } from '../../protocol/task.js';
 import type { Paint } from '../output/color.js';
-import { formatDuration, formatLocalTime } from '../output/format.js';
+import { formatDuration, formatLocalTime, plural } from '../output/format.js';
 import { visibleLine } from '../output/text.js';
 
 const LABEL_WIDTH = 14;
 /** Ids shown of those that run. */
 const SHOWN_IDS = 10;
-
-function plural(count: number, one: string): string {
-  return `${count} ${one}${count === 1 ? '' : 's'}`;
-}
 
 /** A part of a subsystem's report in words: `paths 3`, `polling`, `slack connected`. */
 function describe(name: string, value: unknown): string {
@@ -68,5 +64,16 @@ export function statusLines(status: DaemonStatus, paint: Paint): string[] {
     row('file watcher', summary(file_watcher)),
     row('scheduler', summary(scheduler)),
     row('messaging', summary(messaging)),
+  ];
+}
+
+/** The human view of a project without a daemon; `tasksLeft` are those whose agents run all the same. */
+export function stoppedLines(tasksLeft: readonly string[]): string[] {
+  if (tasksLeft.length === 0) return ['Daemon is not running'];
+  const shown = tasksLeft.slice(0, SHOWN_IDS).join(', ');
+  const more = tasksLeft.length > SHOWN_IDS ? ', …' : '';
+  return [
+    `Daemon is not running, but agents that it left are: ${plural(tasksLeft.length, 'task')} (${shown}${more})`,
+    'aiwgd start takes them over; aiwgd stop ends them',
   ];
 }

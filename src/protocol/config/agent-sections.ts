@@ -48,7 +48,7 @@ const common = {
   ),
   stall_minutes: nullableSetting(
     minutes,
-    'End an attempt that has written nothing for this long; null: never.',
+    'End an attempt that has shown no progress for this long, and let another go on with its task; null: never.',
   ),
   keep_background: setting(v.boolean(), false, 'Leave processes alone that an attempt left running.'),
 };

@@ -18,13 +18,12 @@ export function comingFindings(value: unknown): Finding[] {
   for (const [index] of list(root['rules']).entries()) note(['rules', index]);
   if (object(root['webhook'])['enabled'] === true) note(['webhook', 'enabled']);
   for (const [name, agent] of Object.entries(object(root['agents']))) {
-    const { provider, isolation, approvals, stall_minutes: stall } = object(agent);
+    const { provider, isolation, approvals } = object(agent);
     if (!RUNNABLE_PROVIDERS.includes(provider)) {
       note(['agents', name, 'provider'], 'cannot be run by this version; tasks for it are refused');
     }
     if (isolation === 'worktree') note(['agents', name, 'isolation']);
     if (approvals === 'gate') note(['agents', name, 'approvals']);
-    if (typeof stall === 'number') note(['agents', name, 'stall_minutes']);
   }
   return findings;
 }

@@ -106,6 +106,7 @@ export class Engine {
         setsSession: update.sessionId === undefined ? 0 : 1,
         sessionId: update.sessionId ?? null,
         outputBytes: update.outputBytes ?? null,
+        steady: update.steady === true ? 1 : 0,
       }) as { cancel_requested: number } | undefined;
       return row === undefined
         ? lost

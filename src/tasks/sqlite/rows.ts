@@ -19,6 +19,7 @@ export interface TaskRow {
   attempt: number;
   max_attempts: number;
   retries_left: number;
+  takeovers: number;
   timeout_ms: number | null;
   pid: number | null;
   exit_code: number | null;
@@ -41,7 +42,7 @@ export interface TaskRow {
 /** Reads one whole task; the parameter is its `seq`. */
 export const SELECT_TASK = `
   SELECT seq, state, agent, priority, run_at, wait_reason, fence, attempt_id, created_at, started_at, completed_at,
-    attempt, max_attempts, retries_left, timeout_ms, pid, exit_code, signal, session_id, output_bytes, cost_usd,
+    attempt, max_attempts, retries_left, takeovers, timeout_ms, pid, exit_code, signal, session_id, output_bytes, cost_usd,
     source, rule_id, caused_by, key, cwd, error, usage, result, metadata, prompt
   FROM tasks JOIN task_inputs USING (seq) WHERE seq = ?`;
 
@@ -104,6 +105,7 @@ export function claimOfRow(row: TaskRow): Claim {
     // Set by every claim and by every import of a running task, so a running row always has one.
     attemptId: row.attempt_id ?? '',
     retriesLeft: row.retries_left,
+    takeovers: row.takeovers,
   };
 }
 

@@ -67,8 +67,11 @@ CREATE TRIGGER tasks_counted_out AFTER DELETE ON tasks BEGIN
 END;
 `;
 
+/** How often in a row a running task changed hands; stands after the large columns, which a running task has not. */
+const VERSION_2 = 'ALTER TABLE tasks ADD COLUMN takeovers INTEGER NOT NULL DEFAULT 0;';
+
 /** Step n leads from version n to n + 1. A step that was published is never changed. */
-const MIGRATIONS: readonly string[] = [VERSION_1];
+const MIGRATIONS: readonly string[] = [VERSION_1, VERSION_2];
 
 const SCHEMA_VERSION = MIGRATIONS.length;
 

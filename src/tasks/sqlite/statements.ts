@@ -39,7 +39,8 @@ export function prepareStatements(db: DatabaseSyncInstance) {
       UPDATE tasks SET lease_until = :leaseUntil,
         pid = CASE WHEN :setsPid THEN :pid ELSE pid END,
         session_id = CASE WHEN :setsSession THEN :sessionId ELSE session_id END,
-        output_bytes = coalesce(:outputBytes, output_bytes)
+        output_bytes = coalesce(:outputBytes, output_bytes),
+        takeovers = CASE WHEN :steady THEN 0 ELSE takeovers END
       WHERE seq = :seq AND fence = :fence AND state = 'running'
       RETURNING cancel_requested`),
     finish: db.prepare(`
@@ -52,16 +53,18 @@ export function prepareStatements(db: DatabaseSyncInstance) {
     release: db.prepare(`
       UPDATE tasks SET state = :state, completed_at = :completedAt, ${NO_LEASE}, run_at = :runAt,
         wait_reason = :waitReason, error = :error, session_id = :sessionId, output_bytes = :outputBytes,
-        retries_left = max(0, retries_left - :retriesUsed), attempt = max(0, attempt - :attemptsUndone)
+        retries_left = max(0, retries_left - :retriesUsed), attempt = max(0, attempt - :attemptsUndone),
+        takeovers = CASE WHEN :attemptsUndone THEN takeovers ELSE 0 END
       WHERE seq = :seq`),
     takeOver: db.prepare(`
-      UPDATE tasks SET fence = fence + 1, owner = :owner, lease_until = :leaseUntil WHERE seq = :seq`),
+      UPDATE tasks SET fence = fence + 1, owner = :owner, lease_until = :leaseUntil, takeovers = takeovers + 1
+      WHERE seq = :seq`),
     cancelQueued: db.prepare(`
       UPDATE tasks SET state = 'cancelled', completed_at = ?2, run_at = NULL, wait_reason = NULL WHERE seq = ?1`),
     cancelRunning: db.prepare('UPDATE tasks SET cancel_requested = 1 WHERE seq = ?'),
     requeue: db.prepare(`
       UPDATE tasks SET state = 'queued', completed_at = NULL, started_at = NULL, ${NO_LEASE}, attempt = 0,
-        retries_left = retries, session_id = NULL, error = NULL, run_at = NULL, wait_reason = NULL, ${NO_TRACE}
+        retries_left = retries, takeovers = 0, session_id = NULL, error = NULL, run_at = NULL, wait_reason = NULL, ${NO_TRACE}
       WHERE seq = ?`),
     forget: db.prepare('DELETE FROM tasks WHERE seq = ?'),
     forgetInput: db.prepare('DELETE FROM task_inputs WHERE seq = ?'),

@@ -140,7 +140,7 @@ else {
       return { stopping: true };
     },
   };
-  const start = () => report({ ready: { pid: process.pid, socket: socketPath, warnings: [] } });
+  const start = () => report({ ready: { pid: process.pid, socket: socketPath, warnings: [], takenOver: 0 } });
   if (mode === 'no-socket') start();
   else {
     createServer((connection) => {

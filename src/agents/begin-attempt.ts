@@ -1,0 +1,148 @@
+import type { Clock } from '../platform/clock.js';
+import type { Log } from '../platform/log.js';
+import { messageOf } from '../protocol/errors.js';
+import type { Claim } from '../tasks/task-store.js';
+import { providerOf, type ResolvedAgent } from './agent-catalogue.js';
+import type { AgentConfig } from './agent-config.js';
+import type { AgentProvider } from './agent-provider.js';
+import { Attempt, type AttemptDeps, type AttemptPlan } from './attempt.js';
+import { AttemptFiles } from './attempt-files.js';
+import { agentEnvironment } from './environment.js';
+import { reapStrays } from './process-tree.js';
+import { MAX_TAKEOVERS, type Settlement, settleInterrupted, untouched } from './retry-policy.js';
+import type { SurvivorScan } from './survivor-scan.js';
+import type { TaskEvents } from './task-events.js';
+
+export interface AttemptContext {
+  clock: Clock;
+  log: Log;
+  scan: SurvivorScan;
+  events: TaskEvents;
+  projectRoot: string;
+  /** The daemon's environment, from which agents get what is allowed. */
+  baseEnvironment: Readonly<Record<string, string | undefined>>;
+  attemptFolder: (taskId: string, attempt: number) => string;
+}
+
+export interface AttemptSettings {
+  /** Time limit of tasks that name none. */
+  actionTimeoutMs: number;
+  /** From SIGTERM to SIGKILL. */
+  killGraceMs: number;
+}
+
+/** Launches the attempt that was claimed. Throws a `LaunchRefused`, a `LaunchFault`, or why the agent cannot take the prompt. */
+export function launchAttempt(
+  claim: Claim,
+  { agent, subAgent }: ResolvedAgent,
+  settings: AttemptSettings,
+  deps: AttemptContext,
+): Attempt {
+  const { task } = claim;
+  const { projectRoot } = deps;
+  const { program, args, env, stdin } = agent.provider.prepare({
+    prompt: task.prompt,
+    subAgent,
+    resume: task.sessionId,
+  });
+  const { env: fixed = {}, env_allow: allow = [], ...config } = agent.config;
+  return Attempt.launch(
+    planOf(claim, agent.config, agent.provider, settings, deps),
+    {
+      program,
+      args,
+      stdin,
+      env: agentEnvironment({
+        base: deps.baseEnvironment,
+        allow: [...agent.provider.envFamily, ...allow],
+        provider: env,
+        fixed,
+        taskId: task.id,
+        attemptId: claim.attemptId,
+        projectRoot,
+      }),
+      cwd: task.cwd ?? projectRoot,
+      projectRoot,
+      agentName: agent.name,
+      agent: config,
+    },
+    attemptDeps(claim, deps),
+  );
+}
+
+/**
+ * Takes up an attempt that an earlier daemon left, whether it runs or has ended meanwhile. Undefined where it was never
+ * launched, where nothing of it can be read any more, and where one daemon after the other went down with it.
+ */
+export function adoptAttempt(
+  claim: Claim,
+  settings: AttemptSettings,
+  deps: AttemptContext,
+): { attempt: Attempt; agentName: string } | undefined {
+  const { task, attemptId } = claim;
+  if (claim.takeovers >= MAX_TAKEOVERS) return undefined;
+  try {
+    const opened = AttemptFiles.reopen(deps.attemptFolder(task.id, task.attempt), attemptId);
+    if (opened === undefined) return undefined;
+    const { agent, agentName } = opened.header;
+    const provider = providerOf(agent);
+    const attempt =
+      provider &&
+      Attempt.adopt(planOf(claim, agent, provider, settings, deps), opened, attemptDeps(claim, deps));
+    return attempt && { attempt, agentName };
+  } catch (error) {
+    deps.log.error({ taskId: task.id, error: messageOf(error) }, 'An attempt cannot be taken over');
+    return undefined;
+  }
+}
+
+/**
+ * Decides about a task that an earlier daemon left, and whose attempt cannot be taken up: ends whatever is left of it.
+ * What was never launched goes back to the queue as if nothing had been.
+ */
+export async function withoutAttempt(
+  claim: Claim,
+  { killGraceMs }: AttemptSettings,
+  { clock, projectRoot, scan, log }: AttemptContext,
+  cancelRequested: boolean,
+): Promise<Settlement> {
+  const { attemptId, task } = claim;
+  const lives = scan.mayHaveSurvivors(attemptId);
+  if (!lives && !cancelRequested && claim.takeovers < MAX_TAKEOVERS)
+    return { kind: 'release', release: untouched(claim, task.error) };
+  const left = await reapStrays({
+    projectRoot,
+    isOurs: (id) => id === attemptId,
+    graceMs: killGraceMs,
+    clock,
+  });
+  if (left.length > 0)
+    log.error({ taskId: task.id, pids: left }, 'Processes of an interrupted attempt cannot be ended');
+  return settleInterrupted(claim, cancelRequested);
+}
+
+function planOf(
+  { task, attemptId }: Claim,
+  config: AgentConfig,
+  provider: AgentProvider,
+  settings: AttemptSettings,
+  deps: AttemptContext,
+): AttemptPlan {
+  const { stall_minutes: stall, keep_background: keepBackground = false } = config;
+  return {
+    taskId: task.id,
+    attemptId,
+    attempt: task.attempt,
+    folder: deps.attemptFolder(task.id, task.attempt),
+    parser: provider.createParser(),
+    timeoutMs: task.timeoutMs ?? settings.actionTimeoutMs,
+    stallMs: stall === undefined || stall === null ? null : stall * 60_000,
+    killGraceMs: settings.killGraceMs,
+    keepBackground,
+  };
+}
+
+function attemptDeps({ task }: Claim, { clock, log, scan, events }: AttemptContext): AttemptDeps {
+  return { clock, log, scan, onOutput: (sizes) => events.output(task, sizes) };
+}
+

@@ -1,0 +1,105 @@
+import type { Logger } from 'pino';
+import { AgentSupervisor } from '../agents/agent-supervisor.js';
+import type { EventRouter } from '../events/event-router.js';
+import { RpcServer } from '../ipc/rpc-server.js';
+import type { Clock } from '../platform/clock.js';
+import { identityOf } from '../platform/process-identity.js';
+import type { Config } from '../protocol/config/config-schema.js';
+import type { ResultOf } from '../protocol/method-types.js';
+import type { ProjectPaths } from '../protocol/project-paths.js';
+import { VERSION } from '../protocol/version.js';
+import type { OutputFiles } from '../tasks/output-files.js';
+import type { TaskStore } from '../tasks/task-store.js';
+import { TasksExport } from '../tasks/tasks-export.js';
+import { agentsConfig, supervisorSettings } from './agent-settings.js';
+import type { HealthRegister } from './health.js';
+import { rpcHandlers } from './rpc-handlers.js';
+import type { StopRequest } from './stop-request.js';
+import { taskHandlers } from './task-handlers.js';
+
+/** What the daemon lays under all of its subsystems. */
+export interface Ground {
+  paths: ProjectPaths;
+  clock: Clock;
+  log: Logger;
+  router: EventRouter;
+  health: HealthRegister;
+}
+
+/** Keeps `tasks.json` current. Returns the way to write it a last time and end. */
+export function exportTasks(
+  { paths, clock, log, router, health }: Ground,
+  store: TaskStore,
+): () => Promise<void> {
+  const tasksExport = new TasksExport({
+    store,
+    path: paths.tasksExport,
+    clock,
+    log,
+    onFault: (error) => health.fault('tasks_export', error),
+  });
+  const tap = router.tap(['task:*'], ({ type }) => {
+    if (type !== 'task:output') tasksExport.changed();
+  });
+  return async () => {
+    tap.close();
+    await tasksExport.close();
+  };
+}
+
+export function makeSupervisor(
+  { paths, clock, log, router, health }: Ground,
+  { store, files, config }: { store: TaskStore; files: OutputFiles; config: Config },
+): AgentSupervisor {
+  const self = identityOf();
+  return new AgentSupervisor({
+    store,
+    attemptFolder: (taskId, attempt) => files.paths(taskId, attempt).folder,
+    clock,
+    log,
+    onFault: (code, message) => health.fault(code, message),
+    projectRoot: paths.root,
+    owner: `${self?.bootId}:${self?.pid}:${self?.startTime}`,
+    agents: agentsConfig(config),
+    settings: supervisorSettings(config),
+    environment: process.env,
+    publish: (event) => router.publish(event),
+  });
+}
+
+export interface ServerParts {
+  store: TaskStore;
+  supervisor: AgentSupervisor;
+  files: OutputFiles;
+  stop: StopRequest;
+  status: () => Promise<ResultOf<'daemon.status'>>;
+  reload: () => Promise<ResultOf<'daemon.reload'>>;
+}
+
+/** The server of the project's socket, not listening yet. */
+export function makeServer({ paths, clock, log, router }: Ground, parts: ServerParts): RpcServer {
+  const { store, supervisor, files, stop, status, reload } = parts;
+  const tasks = { store, supervisor, files };
+  const { 'task.output': readOutput } = taskHandlers(tasks);
+  return new RpcServer({
+    address: paths.socket,
+    version: VERSION,
+    clock,
+    log,
+    events: { subscribe: (globs, listener) => router.tap(globs, listener) },
+    output: {
+      read: readOutput,
+      attempt: async (taskId) => {
+        const task = await store.get(taskId);
+        return task && { attempt: task.attempt, ended: task.completedAt !== null };
+      },
+    },
+    handlers: rpcHandlers({
+      ...tasks,
+      router,
+      status,
+      reload,
+      stop: (wish) => stop.ask({ reason: 'rpc', ...wish }),
+    }),
+  });
+}

@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from '@photostructure/sqlite';
+import { expect, it } from 'vitest';
+import { newTask } from '#aiwgd/testing/index.js';
+import { openStore, temporaryFolder } from './open-store.js';
+
+const VERSION_1 = readFileSync(join(import.meta.dirname, 'version-1.sql'), 'utf8');
+
+function oldFolder(): string {
+  const folder = temporaryFolder();
+  const db = new DatabaseSync(join(folder, 'tasks.db'));
+  db.exec('PRAGMA journal_mode = WAL');
+  db.exec(VERSION_1);
+  db.close();
+  return folder;
+}
+
+const REAP = { owner: 'me', leaseMs: 1000, limit: 5, othersAreDead: true };
+
+it('a database of version 1 is taken on with all its tasks', async () => {
+  const folder = oldFolder();
+  const { store, damaged } = await openStore(folder);
+  expect(damaged).toBe(null);
+  const { tasks } = await store.list({ limit: 10 });
+  expect(tasks.map(({ id, prompt, state }) => [id, prompt, state])).toEqual([
+    ['task-0006', 'six', 'queued'],
+    ['task-0005', 'five', 'queued'],
+    ['task-0003', 'three', 'running'],
+    ['task-0002', 'two', 'failed'],
+    ['task-0001', 'one', 'completed'],
+  ]);
+  expect(tasks[0]).toMatchObject({ waitReason: 'retry', runAt: '2100-01-01T00:00:00.000Z', error: 'exit 3' });
+  expect(tasks[4]).toMatchObject({
+    result: 'done',
+    usage: { input_tokens: 3 },
+    costUsd: 0.25,
+    sessionId: 's-1',
+  });
+  expect(await store.counts()).toMatchObject({ total: 5, queued: 2, running: 1, completed: 1, failed: 1 });
+
+  const [taken] = await store.reap(REAP);
+  expect(taken).toMatchObject({ token: '3.5', attemptId: 'a-3', takeovers: 1, task: { sessionId: 's-3' } });
+  const [claimed] = await store.claim({ owner: 'me', limit: 1, leaseMs: 1000 });
+  expect(claimed).toMatchObject({ task: { id: 'task-0005' }, retriesLeft: 2, takeovers: 0 });
+  expect(await store.submit([newTask({ key: 'k' }), newTask()])).toEqual([
+    { id: 'task-0003', state: 'running', deduped: true },
+    { id: 'task-0008', state: 'queued', deduped: false },
+  ]);
+  await store[Symbol.asyncDispose]();
+
+  // What it has counted is still there after the next open.
+  const again = (await openStore(folder)).store;
+  expect(await again.reap({ ...REAP, owner: 'you' })).toMatchObject([{ takeovers: 2 }, { takeovers: 1 }]);
+});
