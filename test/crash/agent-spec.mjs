@@ -70,6 +70,13 @@ export function outputOf({ lines, pad, times }) {
   return text;
 }
 
+/** How often an agent runs that nobody disturbs: one that dies is tried again by itself, one that fails where asked. */
+export function attemptsOf(spec, { maxAttempts, retries }) {
+  const { state, signal } = endOf(spec);
+  if (signal !== null) return maxAttempts;
+  return state === 'failed' ? 1 + retries : 1;
+}
+
 /** How an agent ends that nobody disturbs: the state of a task without retries, exit code and signal. */
 export function endOf({ exit, kill }) {
   if (kill !== '') return { state: 'failed', exitCode: null, signal: `SIG${kill}` };

@@ -1,5 +1,5 @@
 // What is promised of attempts and their processes. As with the promises of tasks: evidence in, contradictions out.
-import { endOf, outputOf, readPrompt } from './agent-spec.mjs';
+import { attemptsOf, endOf, outputOf, readPrompt } from './agent-spec.mjs';
 
 /** Two runs of a task, by their own journal: the second begins after the last sign of life of the first. */
 export function neverTwoAttemptsOfATaskAtOnce({ tasks, runsOf }) {
@@ -31,8 +31,9 @@ export function whateverHappensToTheDaemonATaskRunsOnce(evidence) {
   const { tasks, runsOf, isDisturbed, submitOf, isEndless } = evidence;
   return tasks.flatMap((task) => {
     if (isDisturbed(task)) return [];
-    const fails = !isEndless(task) && endOf(readPrompt(task.prompt).spec).state === 'failed';
-    const expected = fails ? 1 + (submitOf(task)?.retries ?? 0) : 1;
+    const retries = submitOf(task)?.retries ?? 0;
+    const { maxAttempts } = task;
+    const expected = isEndless(task) ? 1 : attemptsOf(readPrompt(task.prompt).spec, { maxAttempts, retries });
     const { length } = runsOf(task.id);
     if (length === expected && task.attempt === expected) return [];
     return [

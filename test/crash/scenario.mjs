@@ -83,11 +83,14 @@ function drawWork(random, name) {
 }
 
 function drawSubmit(random, name) {
-  const submit = { prompt: promptOf(name, drawSpec(random)) };
+  const spec = drawSpec(random);
+  const submit = { prompt: promptOf(name, spec) };
   if (random.chance(0.3)) submit.priority = random.whole(-5, 5);
   if (random.chance(0.2)) submit.delayMs = random.whole(50, 1200);
   // A retry comes after five seconds: seldom, or the rounds take long.
   if (random.chance(0.04)) submit.retries = 1;
   if (random.chance(0.2)) submit.maxAttempts = random.whole(1, 2);
+  // Those that die are tried again by themselves, after as long.
+  if (spec.kill !== undefined) submit.maxAttempts = random.chance(0.1) ? 2 : 1;
   return submit;
 }
