@@ -100,7 +100,7 @@ function judged(spoil: (round: ReturnType<typeof wellRound>) => void): string[] 
       history: [{ id: 'e1', timestamp: '2026-01-01T00:00:00.000Z' }],
       runs: parseJournal(round.journal.join('\n')),
       ledger: round.ledger,
-      project: { daemonFolder: folder, file: (name: string) => join(folder, name) },
+      project: { slowCommands: [], daemonFolder: folder, file: (name: string) => join(folder, name) },
     }),
     { decoy: { isUntouched: () => true } },
   );

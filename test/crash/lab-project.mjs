@@ -20,12 +20,16 @@ const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const AGENT = fileURLToPath(new URL('agent.sh', import.meta.url));
 /** A command that takes longer hangs. `start` has a limit of its own, which is longer. */
 const COMMAND_LIMIT_MS = 70_000;
+/** Longer than every grace and patience that a command has on a busy machine. */
+const SLOW_MS = 20_000;
 export const LOG_LIMIT = { bytes: 60_000, files: 3 };
 
 const living = new Set();
 
 export class LabProject {
   #mounts = [];
+  /** Commands that took unreasonably long, in words. */
+  slowCommands = [];
 
   constructor() {
     this.base = realpathSync(mkdtempSync(join(tmpdir(), 'aiwgd-crash-')));
@@ -88,7 +92,10 @@ export class LabProject {
       child.once('error', reject);
       child.once('close', (code) => {
         clearTimeout(limit);
-        resolve({ code, stdout, stderr, ms: performance.now() - begun });
+        const ms = performance.now() - begun;
+        if (ms > SLOW_MS)
+          this.slowCommands.push(`aiwgd ${args.join(' ')}: ${code} after ${Math.round(ms)} ms`);
+        resolve({ code, stdout, stderr, ms });
       });
       // A command that ends without reading is no failure of ours.
       child.stdin.on('error', () => {});

@@ -38,10 +38,14 @@ export function theHistoryIsReadable({ history }) {
   if (ids.size < history.length) broken.push(`${history.length - ids.size} events are there twice`);
   for (const [index, event] of history.entries()) {
     const before = history[index - 1];
-    if (before !== undefined && event.timestamp < before.timestamp)
-      broken.push(`event ${event.id} of ${event.timestamp} comes after one of ${before.timestamp}`);
+    if (before !== undefined && event.id < before.id)
+      broken.push(`event ${event.id} (${event.type}) comes after ${before.id} (${before.type})`);
   }
   return broken;
+}
+
+export function everyCommandComesToItsEndInTime({ project }) {
+  return project.slowCommands.splice(0);
 }
 
 /** What the daemon said on its stderr: nothing but by accident. */
