@@ -13,7 +13,7 @@ import { dirname, join } from 'node:path';
 import { endOfBytes } from './agent-provider.js';
 import { type AttemptHeader, parseHeader } from './attempt-header.js';
 import type { LaunchFiles } from './launcher.js';
-import { parseNotes, NOTES_BYTES, type RunnerNotes } from './runner.js';
+import { NOTES_BYTES, parseNotes, type RunnerNotes } from './runner.js';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants;
 
@@ -60,19 +60,19 @@ export class AttemptFiles implements Disposable {
   ): AttemptFiles {
     makeFolder(folder);
     const open = new Set<number>();
-    const make = (name: string, flags: number): number => {
+    const take = (name: string, flags: number): number => {
       const file = openSync(join(folder, name), O_RDWR | O_CREAT | O_EXCL | flags, 0o600);
       open.add(file);
       return file;
     };
     try {
       // Read from its beginning: written by position, the descriptor stays there.
-      const prompt = make('prompt', 0);
+      const prompt = take('prompt', 0);
       writeAll(prompt, Buffer.from(stdin ?? ''), 0);
       // Readable too, so that one descriptor serves the agent and us.
-      const stdout = make('stdout.log', O_APPEND);
-      const stderr = make('stderr.log', O_APPEND);
-      const record = make('runner', 0);
+      const stdout = take('stdout.log', O_APPEND);
+      const stderr = take('stderr.log', O_APPEND);
+      const record = take('runner', 0);
       const notesAt = prepareRecord(record, header);
       launch({ stdin: prompt, stdout, stderr, record });
       closeSync(prompt);
@@ -88,7 +88,10 @@ export class AttemptFiles implements Disposable {
    * Opens the files of an attempt that an earlier daemon launched. Undefined where the folder holds none, or those of
    * another attempt. Throws the system's error.
    */
-  static reopen(folder: string, attemptId: string): { files: AttemptFiles; header: AttemptHeader } | undefined {
+  static reopen(
+    folder: string,
+    attemptId: string,
+  ): { files: AttemptFiles; header: AttemptHeader } | undefined {
     const open = new Set<number>();
     const take = (name: string, flags: number): number => {
       // Whatever the agent has put there: a link is not followed, a FIFO holds nobody.
@@ -107,7 +110,10 @@ export class AttemptFiles implements Disposable {
       }
       const notesAt = Buffer.byteLength(head.slice(0, head.indexOf('\n') + 1));
       // Empty ones in the place of files that are gone: the agent still lives, and how it ends still counts.
-      const streams = [take('stdout.log', O_RDONLY | O_CREAT), take('stderr.log', O_RDONLY | O_CREAT)] as const;
+      const streams = [
+        take('stdout.log', O_RDONLY | O_CREAT),
+        take('stderr.log', O_RDONLY | O_CREAT),
+      ] as const;
       const files = new AttemptFiles(open, [record, ...streams], notesAt);
       return { files, header };
     } catch (error) {
@@ -193,8 +199,7 @@ function headOf(record: number): string {
 }
 
 function writeAll(file: number, bytes: Buffer, position: number): void {
-  for (let at = 0; at < bytes.length; )
-    at += writeSync(file, bytes, at, bytes.length - at, position + at);
+  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at, position + at);
 }
 
 function makeFolder(folder: string): void {

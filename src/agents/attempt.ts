@@ -9,7 +9,7 @@ import { MAX_RESULT_BYTES, type OutputParser, type Verdict } from './agent-provi
 import { AttemptFiles, type StreamSizes } from './attempt-files.js';
 import type { AttemptHeader } from './attempt-header.js';
 import { AttemptLimits } from './attempt-limits.js';
-import { findProgram, LaunchFault, type LaunchRequest, LaunchRefused, launch } from './launcher.js';
+import { findProgram, LaunchFault, LaunchRefused, type LaunchRequest, launch } from './launcher.js';
 import { OutputTail } from './output-tail.js';
 import { endTree } from './process-tree.js';
 import type { SurvivorScan } from './survivor-scan.js';

@@ -145,4 +145,3 @@ function planOf(
 function attemptDeps({ task }: Claim, { clock, log, scan, events }: AttemptContext): AttemptDeps {
   return { clock, log, scan, onOutput: (sizes) => events.output(task, sizes) };
 }
-

@@ -50,7 +50,9 @@ export class LaunchFault extends Error {
 export function findProgram(request: LaunchRequest): string {
   const { program, env, cwd, projectRoot } = request;
   if (!isFolder(cwd)) throw new LaunchRefused(`The task's folder ${cwd} does not exist`, 'bad_arguments');
-  const path = program.includes('/') ? resolve(projectRoot, program) : onPath(program, env['PATH'] ?? '', cwd);
+  const path = program.includes('/')
+    ? resolve(projectRoot, program)
+    : onPath(program, env['PATH'] ?? '', cwd);
   const fault = whyNot(path);
   if (fault !== undefined) throw new LaunchRefused(fault, 'agent_missing');
   return path;
@@ -138,7 +140,10 @@ const HEAD_BYTES = 256;
 function whyNotFormat(path: string): string | undefined {
   const head = headOf(path);
   if (head?.subarray(0, 2).toString('latin1') !== '#!') return undefined;
-  const [interpreter = ''] = head.toString('utf8', 2).trimStart().split(/[\s\0]/u, 1);
+  const [interpreter = ''] = head
+    .toString('utf8', 2)
+    .trimStart()
+    .split(/[\s\0]/u, 1);
   return isExecutable(interpreter)
     ? undefined
     : `The program ${path} cannot be run: the interpreter in its first line does not exist`;

@@ -41,7 +41,10 @@ export class LeaseKeeper {
   /** Records how far the attempts are, for the daemon that takes them over; no more leases are renewed. */
   async handOver(): Promise<void> {
     this.close();
-    await this.#renew([...this.#runs()].filter((run) => run.phase === 'running'), true);
+    await this.#renew(
+      [...this.#runs()].filter((run) => run.phase === 'running'),
+      true,
+    );
   }
 
   async #beat(): Promise<void> {

@@ -4,6 +4,13 @@ import type { TaskStore } from '../tasks/task-store.js';
 import { Backoff, type FaultReport } from './fault-report.js';
 import type { Settlement } from './retry-policy.js';
 
+export interface WriteWatch {
+  /** Called each time the store has refused. */
+  onDelayed?: () => void;
+  /** Called as soon as it is stored, before a claim that was handed in later is answered. */
+  onStored?: () => void;
+}
+
 /**
  * Writes what became of tasks, and keeps trying while the store cannot take it (a full disk, say). An outcome that no
  * store takes, whatever its condition, is written without what the agent said.
@@ -22,19 +29,16 @@ export class SettlementWriter {
 
   /**
    * The first try is handed to the store before this returns, so that it shares a commit with what follows. False when
-   * the task is another owner's. `onDelayed` is called once the store has refused for the first time. Throws the
-   * store's error only after `giveUp`: then the lease runs out, and the next daemon has the task.
+   * the task is another owner's. Throws the store's error only after `giveUp`: then the lease runs out, and the next
+   * daemon has the task.
    */
-  async write(
-    token: string,
-    settlement: Settlement,
-    onDelayed: () => void = () => undefined,
-  ): Promise<boolean> {
+  async write(token: string, settlement: Settlement, watch: WriteWatch = {}): Promise<boolean> {
     const backoff = new Backoff();
     let writable = settlement;
     for (;;) {
       try {
         const held = await this.#issue(token, writable);
+        if (held) watch.onStored?.();
         this.#faults.clear('tasks.outcome');
         return held;
       } catch (error) {
@@ -43,7 +47,7 @@ export class SettlementWriter {
           continue;
         }
         this.#faults.raise('tasks.outcome', `The outcome of a task cannot be stored: ${messageOf(error)}`);
-        onDelayed();
+        watch.onDelayed?.();
         await sleep(this.#clock, backoff.nextMs(), this.#givenUp.signal);
         if (this.#givenUp.signal.aborted) throw error;
       }

@@ -195,8 +195,14 @@ export class TaskRun {
     const { task, token } = this.claim;
     const file = end === undefined ? Promise.resolve() : this.#writeResult(end);
     this.#phase = 'storing';
-    const writing = writer.write(token, settlement, () => {
-      this.#phase = 'unstored';
+    const writing = writer.write(token, settlement, {
+      onDelayed: () => {
+        this.#phase = 'unstored';
+      },
+      // A task that goes back may begin again by the very next claim: that it went back is told before.
+      onStored: () => {
+        if (settlement.kind === 'release') this.#tell(settlement, null);
+      },
     });
     // In the same breath: the next claim shares the outcome's commit.
     onSettling();
@@ -205,7 +211,7 @@ export class TaskRun {
       await file;
       if (held) {
         this.settlement = settlement;
-        this.#tell(settlement, end?.durationMs ?? null);
+        if (settlement.kind === 'finish') this.#tell(settlement, end?.durationMs ?? null);
       } else {
         log.warn({ taskId: task.id }, 'The outcome came too late: the task is another daemon’s');
       }

@@ -37,8 +37,8 @@ export interface DaemonOptions {
   stop: StopRequest;
   /** Prepared for the task store. */
   thread: StoreThread;
-  /** Called at each heartbeat: whoever removed the lock has not ended us, and the commands find us by it. */
-  keepLock: () => void;
+  /** Called at each heartbeat: makes folders, lock and pid file again where somebody removed them. */
+  keepFiles: () => void;
   /** Called where the daemon ends and leaves agents at work. */
   onAgentsLeft: () => void;
 }
@@ -221,7 +221,7 @@ export class Daemon {
 
   #compose(store: TaskStore): Parts {
     const { paths, clock, log, health } = this.#ground;
-    const { stop, keepLock } = this.#options;
+    const { stop, keepFiles } = this.#options;
     const config = this.#reloader.current;
     const files = new OutputFiles({ actionsDir: paths.actions });
     const supervisor = makeSupervisor(this.#ground, { store, files, config });
@@ -236,7 +236,14 @@ export class Daemon {
     });
     const retention = new Retention({ store, files, clock, log, days: config.retention.days });
     this.#releases.push('retention', () => retention.close());
-    const selfCheck = new SelfCheck(paths, health, keepLock);
+    const selfCheck = new SelfCheck({
+      paths,
+      health,
+      log,
+      keepFiles,
+      keepSocket: () => server.restore(),
+      onProjectGone: () => stop.ask({ reason: 'the project was removed', graceMs: 0 }),
+    });
     const state = new StateFile({
       paths,
       clock,

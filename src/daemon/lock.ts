@@ -1,14 +1,17 @@
 import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { parseLock } from '../ipc/running-daemon.js';
 import { writeAll } from '../platform/atomic-file.js';
-import { identityOf, isAlive, type ProcessIdentity } from '../platform/process-identity.js';
+import { LOCK_EX, libc } from '../platform/libc.js';
+import { bootId, identityOf, isAlive, type ProcessIdentity } from '../platform/process-identity.js';
+import { writeFaultText } from '../platform/write-fault.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { ProjectPaths } from '../protocol/project-paths.js';
-import { LOCK_EX, libc } from '../platform/libc.js';
 
 /** The right to be the one daemon of a project. */
 export interface ProjectLock {
   readonly holder: ProcessIdentity;
+  /** One before us, of this boot, has gone without giving it back: agents of it may be at work. */
+  readonly inherited: boolean;
   /** Writes the lock again where somebody removed it. Throws START_FAILED when it can't be written. */
   restore(): void;
   /** Gives the right back; harmless when done twice. */
@@ -27,12 +30,14 @@ const EMPTY_POLL_MS = 10;
  * Throws ALREADY_RUNNING naming the pid, or START_FAILED when the file can't be written.
  */
 export function acquireLock(paths: ProjectPaths): ProjectLock {
+  let inherited = false;
   for (let tries = 0; tries < TRIES; tries += 1) {
     const lock = create(paths.lock);
-    if (lock !== undefined) return lock;
+    if (lock !== undefined) return { ...lock, inherited };
     const holder = readSettled(paths.lock);
     if (holder === 'gone') continue;
     if (holder !== 'damaged' && isAlive(holder)) throw alreadyRunning(holder.pid);
+    inherited ||= holder !== 'damaged' && holder.bootId === bootId();
     removeStale(paths);
   }
   throw new AiwgdError('START_FAILED', `Another process keeps changing ${paths.lock}; try again.`);
@@ -43,7 +48,7 @@ function alreadyRunning(pid: number): AiwgdError {
 }
 
 /** Undefined where there is a lock, or where somebody took ours for a damaged one. */
-function create(path: string): ProjectLock | undefined {
+function create(path: string): Omit<ProjectLock, 'inherited'> | undefined {
   // Known before the file is made: between that and the write, the lock is empty.
   const holder = identityOf();
   if (holder === undefined)
@@ -59,7 +64,9 @@ function create(path: string): ProjectLock | undefined {
     writeAll(file, Buffer.from(`${JSON.stringify(holder)}\n`));
   } catch (cause) {
     rmSync(path, { force: true });
-    throw new AiwgdError('START_FAILED', `Cannot write the lock ${path}: ${messageOf(cause)}`, { cause });
+    throw new AiwgdError('START_FAILED', `The daemon cannot start: ${writeFaultText(path, cause)}`, {
+      cause,
+    });
   } finally {
     closeSync(file);
   }

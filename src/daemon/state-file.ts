@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { writeFileAtomic } from '../platform/atomic-file.js';
 import type { Clock, Timer } from '../platform/clock.js';
+import { writeFaultText } from '../platform/write-fault.js';
 import type { ProjectPaths } from '../protocol/project-paths.js';
 
 export interface StateFileOptions {
@@ -64,25 +65,30 @@ export class StateFile {
     let written: boolean;
     do {
       this.#again = false;
-      written = await this.#try(async () => {
-        const state = await this.#options.snapshot();
-        writeFileAtomic(this.#options.paths.state, `${JSON.stringify(state, null, 2)}\n`);
-      });
+      written = await this.#writeOnce();
     } while (this.#again);
     return written;
   }
 
   async #beat(): Promise<void> {
-    const { paths, clock, uptimeSeconds } = this.#options;
-    this.#options.onHeartbeat();
-    const beaten = await this.#try(() => {
-      const timestamp = new Date(clock.now()).toISOString();
-      const heartbeat = { pid: process.pid, timestamp, uptime_seconds: uptimeSeconds() };
-      writeFileAtomic(paths.heartbeat, `${JSON.stringify(heartbeat)}\n`);
-    });
-    const written = await this.write();
-    if (beaten && written) this.#options.onFault(undefined);
+    const { onHeartbeat, onFault } = this.#options;
+    onHeartbeat();
+    const fault = this.#writeHeartbeat();
+    // What keeps both from being written is told once.
+    if (await this.write()) onFault(fault);
     if (!this.#closed) this.#arm();
+  }
+
+  #writeHeartbeat(): Error | undefined {
+    const { paths, clock, uptimeSeconds } = this.#options;
+    const timestamp = new Date(clock.now()).toISOString();
+    const heartbeat = { pid: process.pid, timestamp, uptime_seconds: uptimeSeconds() };
+    try {
+      writeFileAtomic(paths.heartbeat, `${JSON.stringify(heartbeat)}\n`);
+      return undefined;
+    } catch (error) {
+      return new Error(writeFaultText(paths.heartbeat, error), { cause: error });
+    }
   }
 
   #arm(): void {
@@ -90,12 +96,14 @@ export class StateFile {
   }
 
   /** Whether it worked; a failure is reported, and tried again at the next heartbeat. */
-  async #try(work: () => void | Promise<void>): Promise<boolean> {
+  async #writeOnce(): Promise<boolean> {
+    const { paths, snapshot, onFault } = this.#options;
     try {
-      await work();
+      const state = await snapshot();
+      writeFileAtomic(paths.state, `${JSON.stringify(state, null, 2)}\n`);
       return true;
     } catch (error) {
-      this.#options.onFault(error);
+      onFault(new Error(writeFaultText(paths.state, error), { cause: error }));
       return false;
     }
   }

@@ -15,10 +15,15 @@ export function spawnDetached(request: DetachedSpawn, onExit: () => void): numbe
   }
   const native = posixSpawn();
   if (native === undefined) return forkDetached(request, onExit);
-  const pid = native(request);
+  // Listened for before there is anything to hear: the child may end before we are back.
   if (children.size === 0) process.on('SIGCHLD', collect);
-  children.set(pid, onExit);
-  return pid;
+  try {
+    const pid = native(request);
+    children.set(pid, onExit);
+    return pid;
+  } finally {
+    if (children.size === 0) process.off('SIGCHLD', collect);
+  }
 }
 
 /** Undefined where this platform lacks it: Node's own spawn serves there, only slower. */

@@ -22,7 +22,7 @@ export interface Libc {
   /** waitpid(2) without waiting; the pid that was reaped, 0, or -1. */
   reap(pid: number): number;
   /** posix_spawn(3) as `DetachedSpawn` says it; Linux only. Answers the pid. Throws the system's error. */
-  spawnDetached(spawn: DetachedSpawn): number;
+  spawnDetached: (spawn: DetachedSpawn) => number;
   /** Sends one datagram to a Unix socket (a leading `@` names an abstract one); false when it could not be sent. */
   sendDatagram(address: string, message: string): boolean;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '#aiwgd/testing/fake-clock.js';
-import { Rig, STUBBORN, startedRig, until } from './harness.js';
+import { type Rig, STUBBORN, startedRig, until } from './harness.js';
 
 async function stubborn(rig: Rig, more?: Record<string, unknown>): Promise<string> {
   const id = await rig.submit(STUBBORN, more);

@@ -212,7 +212,7 @@ describe('a program that speaks as claude does', () => {
 
   it('is ended ten seconds after its result, which counts', async () => {
     const clock = new FakeClock();
-    await using rig = await startedRig({ agents, clock });
+    await using rig = await startedRig({ agents, clock, settings: { killGraceMs: 60_000 } });
     rig.program('claude', speaking('setInterval(() => {}, 1000);'));
     const id = await rig.submit('hi', { agent: 'claude' });
     await until('its session is known', () => {

@@ -185,7 +185,7 @@ describe('TasksExport', () => {
     await store.submit([newTask()]);
     tasks.changed();
     await tasks.flush();
-    expect(errors).toMatchObject([undefined, { code: 'EISDIR' }]);
+    expect(errors).toMatchObject([undefined, { cause: { code: 'EISDIR' } }]);
     expect(read().tasks.length).toBe(1);
     rmSync(`${path}.tmp`, { recursive: true });
     clock.advance(30_000);

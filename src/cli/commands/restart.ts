@@ -1,8 +1,11 @@
 import { resolve } from 'node:path';
 import { findRunningDaemon } from '../../ipc/running-daemon.js';
+import { AiwgdError } from '../../protocol/errors.js';
+import type { ProjectPaths } from '../../protocol/project-paths.js';
 import type { Context } from '../context.js';
 import { configFileInForce } from '../lifecycle/config-in-force.js';
 import { handOver } from '../lifecycle/hand-over.js';
+import { mayHaveLeftAgents } from '../lifecycle/left-agents.js';
 import { startDaemon } from '../lifecycle/start-daemon.js';
 import { askToStop } from '../lifecycle/stop-request.js';
 import { projectToBe } from '../project.js';
@@ -21,7 +24,7 @@ export async function run({ options, output, clock, onInterrupt }: Context): Pro
   const started = await startDaemon(paths, clock, {
     configFile: configFile === paths.config ? undefined : configFile,
     onSpawn: (child) => onInterrupt(() => void child.kill('SIGUSR2')),
-  });
+  }).catch((error: unknown) => notStarted(paths, error));
   const { pid, socket, warnings, takenOver } = started;
   const previousPid = daemon?.pid ?? null;
   if (output.json) output.document({ pid, previousPid, project: paths.root, socket, warnings, takenOver });
@@ -31,4 +34,15 @@ export async function run({ options, output, clock, onInterrupt }: Context): Pro
   }
   for (const warning of warnings) output.problem(`aiwgd: warning: ${warning}`);
   return 0;
+}
+
+/** The old daemon has gone, and there is no new one: whoever reads why must know what of it is left. */
+function notStarted(paths: ProjectPaths, error: unknown): never {
+  if (!(error instanceof AiwgdError) || !mayHaveLeftAgents(paths)) throw error;
+  const { code, message, data } = error;
+  throw new AiwgdError(
+    code,
+    `${message} No daemon runs now, but agents that the one before left may be at work: aiwgd start takes them over, aiwgd stop ends them.`,
+    { cause: error, data },
+  );
 }
