@@ -25,16 +25,23 @@ export const FAULTS = {
   'a full disk': {
     needs: mountsWork,
     tolerate: SICK,
+    without: ['theHistoryKeepsWhatItTold'],
     prepare: (project) => mountSmall(project, project.daemonFolder, '24m'),
     step: (lab, step) => sickDisk(lab, step, lab.project.daemonFolder),
   },
   'a disk that fails to write (EIO)': {
     needs: loopsWork,
     tolerate: SICK,
+    without: ['theHistoryKeepsWhatItTold'],
     prepare: mountThin,
     step: (lab, step) => sickDisk(lab, step, join(lab.project.base, 'thin')),
   },
-  'no file descriptor left': { needs: () => has('prlimit'), tolerate: SICK, step: fewFiles },
+  'no file descriptor left': {
+    needs: () => has('prlimit'),
+    tolerate: SICK,
+    without: ['theHistoryKeepsWhatItTold'],
+    step: fewFiles,
+  },
   'a daemon that stands still': { step: standStill },
   'a store of garbage': {
     step: garbage,

@@ -113,6 +113,8 @@ export async function stop(lab, { down }, args) {
   lab.ledger.stops.push(record);
   const { code, stderr } = await lab.project.run(args);
   record.to = Date.now();
+  // By force it may have been killed.
+  if (args.includes('--force')) lab.ledger.deaths.push(record.to);
   lab.ledger.killed('(stops)');
   if (code !== 0)
     lab.ledger.find('stop ends the daemon', `aiwgd ${args.join(' ')} ended with ${code}: ${stderr}`);

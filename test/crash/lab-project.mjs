@@ -2,6 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -111,6 +112,12 @@ export class LabProject {
 
   #unmount() {
     for (const folder of this.#mounts.splice(0)) execFileSync('umount', ['--lazy', folder]);
+  }
+
+  /** What the newest attempt of a task printed, by its file; nothing where it never was launched. */
+  outputFile({ id, attempt }) {
+    const path = this.file(`actions/${id}/attempt-${attempt}/stdout.log`);
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
   }
 
   /** The living daemon by its lock: pid and start time. */

@@ -58,6 +58,7 @@ export class Lab {
     const daemon = this.project.daemon();
     if (daemon === undefined) return false;
     process.kill(daemon.pid, 'SIGKILL');
+    this.ledger.deaths.push(Date.now());
     this.ledger.killed('daemon');
     await comesTrue(() => !lives(daemon), 5000);
     return true;

@@ -18,6 +18,10 @@ export class Ledger {
   told = new Map();
   /** Kills that hit a process of an attempt: `{what, taskId, attemptId}`. */
   hits = [];
+  /** When each event was told, by its id. */
+  heard = new Map();
+  /** When a daemon was killed. */
+  deaths = [];
   /** When the daemon was told to stop: `{from, to}`. */
   stops = [];
   /** When the disk was sick: `{from, to}`. */

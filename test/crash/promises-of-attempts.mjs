@@ -85,6 +85,8 @@ export function outputIsWhole({ tasks, outputs, ledger, hadSickDisk }) {
     }
     if (output.command !== undefined && output.command.trimEnd() !== output.rpc.trimEnd())
       broken.push(`${id}: task logs has ${difference(output.command, output.rpc)}`);
+    if (output.file !== undefined && output.file !== output.rpc)
+      broken.push(`${id} (${state}): stdout.log has ${difference(output.file, output.rpc)}`);
     if (outputBytes !== Buffer.byteLength(output.rpc))
       broken.push(`${id} (${state}): outputBytes is ${outputBytes} of ${Buffer.byteLength(output.rpc)}`);
     return broken;

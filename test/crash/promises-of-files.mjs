@@ -2,6 +2,9 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { LOG_LIMIT } from './lab-project.mjs';
 
+/** A second, and what a busy machine takes to carry it out. */
+const LOST_MS = 2000;
+
 /** Whole JSON lines, in files of bounded number and size. */
 export function theLogIsWholeAndBounded({ project }) {
   const broken = [];
@@ -42,6 +45,19 @@ export function theHistoryIsReadable({ history }) {
       broken.push(`event ${event.id} (${event.type}) comes after ${before.id} (${before.type})`);
   }
   return broken;
+}
+
+/** What was told is kept, but for the last second before a kill. */
+export function theHistoryKeepsWhatItTold({ history, ledger }) {
+  const oldest = Date.parse(history[0]?.timestamp ?? '9999-01-01');
+  const kept = new Set(history.map(({ id }) => id));
+  return [...ledger.heard].flatMap(([id, at]) => {
+    const mayBeGone =
+      at <= oldest || kept.has(id) || ledger.deaths.some((death) => death >= at && death - at < LOST_MS);
+    return mayBeGone
+      ? []
+      : [`event ${id} of ${new Date(at).toISOString()} was told and is not in the history`];
+  });
 }
 
 export function everyCommandComesToItsEndInTime({ project }) {

@@ -171,9 +171,10 @@ export class RoundLab extends Lab {
       offset = slice.nextOffset;
       eof = slice.eof;
     }
-    if (numberOf(task.id) % 8 !== 0) return { rpc: text };
+    const file = this.project.outputFile(task);
+    if (numberOf(task.id) % 8 !== 0) return { rpc: text, file };
     const { stdout } = await this.project.run(['task', 'logs', task.id]);
-    return { rpc: text, command: stdout };
+    return { rpc: text, file, command: stdout };
   }
 
   /** For the report. An attempt outlived a daemon when it began before a start of one and went on after it. */

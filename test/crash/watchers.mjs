@@ -89,6 +89,8 @@ export async function watchEvents(lab) {
   try {
     for await (const event of client.events(['task:*'])) {
       lab.ledger.counts.events += 1;
+      // Progress is told, and not kept.
+      if (event.type !== 'task:output') lab.ledger.heard.set(event.id, Date.parse(event.timestamp));
       if (isFinal(event.payload.state)) ended(lab, event);
     }
   } catch (error) {
