@@ -7,14 +7,19 @@
  * inherited, so the agent starts with every signal as it should be. The subshell that names itself becomes the agent
  * by `exec`: pid and start time are the agent's own.
  */
-const LINUX = `trap : HUP INT QUIT TERM USR1 USR2 ALRM
+/** What a process list shows first. */
+const ABOUT = '# aiwgd: waits for the agent that is named last, and notes how it ends';
+
+const LINUX = `${ABOUT}
+trap : HUP INT QUIT TERM USR1 USR2 ALRM
 say() { read -r aiwgd_stat </proc/self/stat; echo "$1 $aiwgd_stat" >&2; }
 say runner
 ( say agent; unset PWD OLDPWD; exec "$@" 2>&3 3>&- )
 echo "exit $?" >&2`;
 
 /** Without /proc: the agent's shell names itself, then becomes the agent; its start time is asked of ps. */
-const ELSEWHERE = `trap : HUP INT QUIT TERM USR1 USR2 ALRM
+const ELSEWHERE = `${ABOUT}
+trap : HUP INT QUIT TERM USR1 USR2 ALRM
 echo "runner $$ $(ps -o lstart= -p $$)" >&2
 ( exec sh -c 'echo "agent $$ $(ps -o lstart= -p $$)" >&2; unset PWD OLDPWD; exec "$@" 2>&3 3>&-' agent "$@" )
 echo "exit $?" >&2`;
