@@ -130,7 +130,7 @@ export class Daemon {
     return this.#running.server.address;
   }
 
-  /** Number of tasks that an earlier daemon left running. */
+  /** Number of agents that an earlier daemon left and this one took over. */
   get takenOver(): number {
     return this.#takenOver;
   }
@@ -196,8 +196,7 @@ export class Daemon {
     const parts = this.#compose(store);
     this.#parts = parts;
     const { supervisor, server, state } = parts;
-    this.#takenOver = (await store.counts()).running;
-    await supervisor.start({ strays: begunAnew ? 'all' : 'known' });
+    this.#takenOver = await supervisor.start({ strays: begunAnew ? 'all' : 'known' });
     // A start that fails further on leaves them to the next one.
     this.#releases.push('agents', () => this.#agentsSettled ?? this.#leaveAgents());
     this.#releases.push('state file', () => state.close());

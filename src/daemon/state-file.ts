@@ -22,8 +22,9 @@ export class StateFile {
   readonly #options: StateFileOptions;
   #heartbeatMs: number;
   #timer: Timer | undefined;
-  #writing: Promise<boolean> | undefined;
+  #writing: Promise<void> | undefined;
   #again = false;
+  #heartbeatFault: Error | undefined;
   #closed = false;
 
   constructor(options: StateFileOptions) {
@@ -42,8 +43,8 @@ export class StateFile {
     this.#arm();
   }
 
-  /** Writes the state now; calls during a write share the one that follows it. Resolves to whether it worked. */
-  write(): Promise<boolean> {
+  /** Writes the state now; calls during a write share the one that follows it. A failure is reported, and tried again at the next heartbeat. */
+  write(): Promise<void> {
     if (this.#writing !== undefined) {
       this.#again = true;
       return this.#writing;
@@ -61,21 +62,17 @@ export class StateFile {
     await this.write();
   }
 
-  async #writeUntilCurrent(): Promise<boolean> {
-    let written: boolean;
+  async #writeUntilCurrent(): Promise<void> {
     do {
       this.#again = false;
-      written = await this.#writeOnce();
+      await this.#writeOnce();
     } while (this.#again);
-    return written;
   }
 
   async #beat(): Promise<void> {
-    const { onHeartbeat, onFault } = this.#options;
-    onHeartbeat();
-    const fault = this.#writeHeartbeat();
-    // What keeps both from being written is told once.
-    if (await this.write()) onFault(fault);
+    this.#options.onHeartbeat();
+    this.#heartbeatFault = this.#writeHeartbeat();
+    await this.write();
     if (!this.#closed) this.#arm();
   }
 
@@ -95,16 +92,16 @@ export class StateFile {
     this.#timer = this.#options.clock.setTimer(this.#heartbeatMs, () => void this.#beat());
   }
 
-  /** Whether it worked; a failure is reported, and tried again at the next heartbeat. */
-  async #writeOnce(): Promise<boolean> {
+  async #writeOnce(): Promise<void> {
     const { paths, snapshot, onFault } = this.#options;
     try {
       const state = await snapshot();
       writeFileAtomic(paths.state, `${JSON.stringify(state, null, 2)}\n`);
-      return true;
+      // What keeps both from being written is told once, and is over for both.
+      if (this.#heartbeatFault !== undefined) this.#heartbeatFault = this.#writeHeartbeat();
+      onFault(this.#heartbeatFault);
     } catch (error) {
       onFault(new Error(writeFaultText(paths.state, error), { cause: error }));
-      return false;
     }
   }
 }

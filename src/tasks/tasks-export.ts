@@ -13,7 +13,7 @@ const PAGE_TASKS = 50;
 const SHORTEST_PAUSE_MS = 1_000;
 /** The pause is so many times what the last export took: 5 % of the time at most. */
 const PAUSE_FACTOR = 20;
-const RETRY_MS = 30_000;
+const RETRY_MS = 5_000;
 /** What stands before the tasks fits in. */
 const HEAD_BYTES = 256;
 
@@ -37,6 +37,7 @@ export class TasksExport {
   #writing: Promise<void> | undefined;
   /** On the monotonic clock. */
   #notBefore = 0;
+  #faulty = false;
   #closed = false;
 
   constructor(options: TasksExportOptions) {
@@ -94,12 +95,15 @@ export class TasksExport {
     let pause: number | undefined;
     try {
       await this.#replaceFile();
+      this.#faulty = false;
       onFault(undefined);
     } catch (error) {
       this.#dirty = true;
-      pause = RETRY_MS;
+      pause = Math.max(RETRY_MS, PAUSE_FACTOR * (clock.monotonic() - start));
       const fault = writeFaultText(path, error);
-      log.warn({ reason: fault }, 'tasks.json could not be written; the one before stays.');
+      if (!this.#faulty)
+        log.warn({ reason: fault }, 'tasks.json could not be written; the one before stays.');
+      this.#faulty = true;
       onFault(new Error(fault, { cause: error }));
     }
     const end = clock.monotonic();

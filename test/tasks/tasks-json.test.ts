@@ -188,7 +188,7 @@ describe('TasksExport', () => {
     expect(errors).toMatchObject([undefined, { cause: { code: 'EISDIR' } }]);
     expect(read().tasks.length).toBe(1);
     rmSync(`${path}.tmp`, { recursive: true });
-    clock.advance(30_000);
+    clock.advance(5_000);
     await vi.waitFor(() => expect(read().tasks.length).toBe(2));
     await vi.waitFor(() => expect(errors.slice(2)).toEqual([undefined]));
     await tasks.close();

@@ -20,11 +20,11 @@ import type {
   TaskPage,
   TaskStore,
 } from '../task-store.js';
+import { DiskWatch } from './disk-watch.js';
 import { GroupCommit } from './group-commit.js';
 import type { Operation, OperationResult, ResultOfOperation } from './messages.js';
 import { claimOfRow, importRowOf, taskOfRow } from './rows.js';
 import { StoreThread } from './store-thread.js';
-import { WriteWatch } from './write-watch.js';
 
 export interface SqliteTaskStoreOptions {
   /** The database file; its folder exists. */
@@ -56,7 +56,7 @@ export async function openSqliteTaskStore(
 class SqliteTaskStore implements TaskStore {
   readonly #options: SqliteTaskStoreOptions;
   readonly #commits = new GroupCommit((batch) => this.#send(batch));
-  readonly #watch: WriteWatch;
+  readonly #watch: DiskWatch;
   readonly #closing = new AbortController();
   /** The thread, or the attempt to start one; undefined when the last one ended unexpectedly. */
   #thread: Promise<StoreThread> | undefined;
@@ -66,7 +66,7 @@ class SqliteTaskStore implements TaskStore {
 
   constructor(options: SqliteTaskStoreOptions, thread: StoreThread) {
     this.#options = options;
-    this.#watch = new WriteWatch({
+    this.#watch = new DiskWatch({
       clock: options.clock,
       probe: () => this.#run({ name: 'touch', args: [] }),
       onFault: (message) => options.onFault?.(message),

@@ -5,7 +5,7 @@ import type { OperationResult } from './messages.js';
 const STORAGE_CODES: ReadonlySet<ErrorCode> = new Set(['STORAGE_FULL', 'STORAGE_FAILED']);
 const PROBE_MS = 1_000;
 
-export interface WriteWatchOptions {
+export interface DiskWatchOptions {
   clock: Clock;
   /** Writes and changes nothing; rejects where that fails. */
   probe: () => Promise<unknown>;
@@ -17,12 +17,12 @@ export interface WriteWatchOptions {
  * Notices that the disk takes nothing (it is full, say), and when it does again: nobody else may have anything to write
  * then, and a transaction that changed nothing proves nothing.
  */
-export class WriteWatch {
-  readonly #options: WriteWatchOptions;
+export class DiskWatch {
+  readonly #options: DiskWatchOptions;
   #timer: Timer | undefined;
   #closed = false;
 
-  constructor(options: WriteWatchOptions) {
+  constructor(options: DiskWatchOptions) {
     this.#options = options;
   }
 
