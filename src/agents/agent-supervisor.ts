@@ -10,7 +10,7 @@ import { ClaimLoop } from './claim-loop.js';
 import { Backoff, FaultReport, type OnFault } from './fault-report.js';
 import type { LaunchFault } from './launcher.js';
 import { LEASE_MS, LeaseKeeper } from './lease-keeper.js';
-import { endStrays, type TakenOver, takeOver } from './recovery.js';
+import { endStrays, takeOver } from './recovery.js';
 import { untouched } from './retry-policy.js';
 import { SettlementWriter } from './settlement-writer.js';
 import { newTask, type Submission } from './submission.js';
@@ -118,23 +118,24 @@ export class AgentSupervisor {
     const found = await takeOver(store, owner, log);
     for (const { claim, cancelRequested } of found) {
       const run = TaskRun.adopt(claim, this.#settings, this.#runDeps, cancelRequested);
-      if (run.hasAttempt) this.#events.takenOver(claim.task);
+      if (run.attemptId !== undefined) this.#events.takenOver(claim.task);
       else log.info({ taskId: claim.task.id }, 'Interrupted task found');
       this.#keep(run);
     }
     this.#started = true;
-    if (strays === 'all') this.#recovery = this.#endStrays(found);
+    const followed = new Set([...this.#runs.values()].flatMap((run) => run.attemptId ?? []));
+    if (strays === 'all') this.#recovery = this.#endStrays(followed);
     this.#loop.wake();
-    return [...this.#runs.values()].filter((run) => run.hasAttempt).length;
+    return followed.size;
   }
 
   /** Nothing is claimed before they are gone. */
-  async #endStrays(known: readonly TakenOver[]): Promise<void> {
+  async #endStrays(followed: ReadonlySet<string>): Promise<void> {
     const { clock, log, projectRoot } = this.#options;
     const { killGraceMs } = this.#settings;
     this.#recovering = true;
     try {
-      await endStrays(known, { clock, log, projectRoot, killGraceMs });
+      await endStrays(followed, { clock, log, projectRoot, killGraceMs });
     } catch (error) {
       this.#faults.raise('tasks.recovery', `Agents of earlier tasks cannot be ended: ${messageOf(error)}`);
     } finally {

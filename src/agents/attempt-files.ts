@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { endOfBytes } from './agent-provider.js';
-import { type AttemptHeader, parseHeader } from './attempt-header.js';
+import { type AttemptHeader, parseHeader, type WrittenHeader } from './attempt-header.js';
 import type { LaunchFiles } from './launcher.js';
 import { NOTES_BYTES, parseNotes, type RunnerNotes } from './runner.js';
 
@@ -89,12 +89,12 @@ export class AttemptFiles implements Disposable {
   }
 
   /**
-   * Opens the files of an attempt that an earlier daemon launched. Undefined where the folder holds none, or those of
-   * another attempt. Throws the system's error.
+   * Opens the files of an attempt that an earlier daemon of this project launched, whichever it is where `attemptId` is
+   * empty. Undefined where the folder holds none, or those of another attempt. Throws the system's error.
    */
   static reopen(
     folder: string,
-    attemptId: string,
+    { attemptId, project }: { attemptId: string; project: string },
   ): { files: AttemptFiles; header: AttemptHeader } | undefined {
     const open = new Set<number>();
     const take = (name: string, flags: number): number => {
@@ -108,7 +108,7 @@ export class AttemptFiles implements Disposable {
       const record = take('runner', O_RDONLY);
       const head = headOf(record);
       const header = parseHeader(head);
-      if (header?.attemptId !== attemptId) {
+      if (header === undefined || !isOurs(header, { attemptId, project }, fstatSync(record).ino)) {
         closeSync(record);
         return undefined;
       }
@@ -187,10 +187,21 @@ export class AttemptFiles implements Disposable {
  * header. Answers where that is.
  */
 function prepareRecord(file: number, header: AttemptHeader): number {
-  const line = Buffer.from(`${JSON.stringify(header)}\n`);
+  const written: WrittenHeader = { ...header, inode: fstatSync(file).ino };
+  const line = Buffer.from(`${JSON.stringify(written)}\n`);
   writeAll(file, BLANKS, line.length);
   for (let at = 0; at < line.length; ) at += writeSync(file, line, at);
   return line.length;
+}
+
+/** A copy of a project holds copies of its records, but the agents are not its own. A project that was moved keeps them. */
+function isOurs(
+  header: WrittenHeader,
+  { attemptId, project }: { attemptId: string; project: string },
+  inode: number,
+): boolean {
+  if (attemptId !== '' && header.attemptId !== attemptId) return false;
+  return header.project === project || header.inode === inode;
 }
 
 /** Far more than a header takes. */

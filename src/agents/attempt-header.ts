@@ -3,6 +3,8 @@ import type { AgentConfig } from './agent-config.js';
 /** What the next daemon has to know of an attempt, as the first line of its record. */
 export interface AttemptHeader {
   attemptId: string;
+  /** The project's root then; with the record's inode it tells the record from a copy of it in a copy of the project. */
+  project: string;
   /** The boot in which it was launched: after another one nothing of it can live. */
   bootId: string;
   /** Wall time of the launch, in milliseconds since 1970. */
@@ -15,8 +17,14 @@ export interface AttemptHeader {
   agent: AgentConfig;
 }
 
+/** A header as it stands in its record. */
+export interface WrittenHeader extends AttemptHeader {
+  /** Of the record itself. */
+  inode: number;
+}
+
 /** The header in a record's first line; undefined where there is none, or not a whole one. */
-export function parseHeader(text: string): AttemptHeader | undefined {
+export function parseHeader(text: string): WrittenHeader | undefined {
   const end = text.indexOf('\n');
   if (end < 0) return undefined;
   try {
@@ -28,12 +36,15 @@ export function parseHeader(text: string): AttemptHeader | undefined {
   }
 }
 
-function isHeader(value: unknown): value is AttemptHeader {
+function isHeader(value: unknown): value is WrittenHeader {
   if (typeof value !== 'object' || value === null) return false;
-  const { attemptId, bootId, startedAt, startedMono, agentName, agent } = value as Record<string, unknown>;
+  const { attemptId, project, bootId, startedAt, startedMono, agentName, agent, inode } = value as Record<
+    string,
+    unknown
+  >;
   return (
-    [attemptId, bootId, agentName].every((text) => typeof text === 'string') &&
-    [startedAt, startedMono].every(Number.isFinite) &&
+    [attemptId, project, bootId, agentName].every((text) => typeof text === 'string') &&
+    [startedAt, startedMono, inode].every(Number.isFinite) &&
     typeof agent === 'object' &&
     agent !== null
   );

@@ -142,6 +142,7 @@ export class Attempt {
     const program = programFor(plan, request);
     const header: AttemptHeader = {
       attemptId: plan.attemptId,
+      project: request.projectRoot,
       bootId: bootId(),
       startedAt: clock.now(),
       startedMono: clock.monotonic(),
@@ -185,6 +186,10 @@ export class Attempt {
   /** The agent's; null before it is known. */
   get pid(): number | null {
     return this.#process.agent?.pid ?? null;
+  }
+
+  get id(): string {
+    return this.#plan.attemptId;
   }
 
   get outputBytes(): number {

@@ -84,13 +84,18 @@ export function adoptAttempt(
   const { task, attemptId } = claim;
   if (claim.takeovers >= MAX_TAKEOVERS) return undefined;
   try {
-    const opened = AttemptFiles.reopen(deps.attemptFolder(task.id, task.attempt), attemptId);
+    const folder = deps.attemptFolder(task.id, task.attempt);
+    const opened = AttemptFiles.reopen(folder, { attemptId, project: deps.projectRoot });
     if (opened === undefined) return undefined;
-    const { agent, agentName } = opened.header;
+    const { agent, agentName, attemptId: recorded } = opened.header;
     const provider = providerOf(agent);
     const attempt =
       provider &&
-      Attempt.adopt(planOf(claim, agent, provider, settings, deps), opened, attemptDeps(claim, deps));
+      Attempt.adopt(
+        planOf({ ...claim, attemptId: recorded }, agent, provider, settings, deps),
+        opened,
+        attemptDeps(claim, deps),
+      );
     return attempt && { attempt, agentName };
   } catch (error) {
     deps.log.error({ taskId: task.id, error: messageOf(error) }, 'An attempt cannot be taken over');

@@ -42,15 +42,14 @@ async function cancelMarks(claims: readonly Claim[], store: TaskStore, log: Log)
   }
 }
 
-/** Ends every agent of the project that no task of the store has: the store was begun anew, and its task may be in it again. */
+/** Ends every agent of the project that is not followed: the store was begun anew, and its task may be in it again. */
 export async function endStrays(
-  known: readonly TakenOver[],
+  followed: ReadonlySet<string>,
   context: { clock: Clock; log: Log; projectRoot: string; killGraceMs: number },
 ): Promise<void> {
-  const ids = new Set(known.map(({ claim }) => claim.attemptId));
   const left = await reapStrays({
     projectRoot: context.projectRoot,
-    isOurs: (attemptId) => !ids.has(attemptId),
+    isOurs: (attemptId) => !followed.has(attemptId),
     graceMs: context.killGraceMs,
     clock: context.clock,
   });

@@ -106,9 +106,9 @@ export class TaskRun {
     return run;
   }
 
-  /** Whether there is an attempt to follow. */
-  get hasAttempt(): boolean {
-    return this.#attempt !== undefined;
+  /** The attempt that is followed; undefined where there is none. */
+  get attemptId(): string | undefined {
+    return this.#attempt?.id;
   }
 
   get phase(): RunPhase {

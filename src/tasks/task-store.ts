@@ -43,7 +43,10 @@ export type StoredTask = Omit<Task, 'output'>;
 export interface Claim {
   task: StoredTask;
   token: string;
-  /** A UUID made at the claim: the marker by which the attempt's processes are found. */
+  /**
+   * A UUID made at the claim: the marker by which the attempt's processes are found. Empty for a running task that was
+   * imported: only the files of its attempt know it.
+   */
   attemptId: string;
   retriesLeft: number;
   /** Take-overs in a row, without a `steady` sign of life or a counted end of an attempt in between. */

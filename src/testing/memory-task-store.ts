@@ -340,7 +340,7 @@ function importedEntry(task: StoredTask): Entry {
   const ended = isFinal(task.state) ? (task.completedAt ?? task.createdAt) : null;
   const runAt = task.state === 'queued' ? task.runAt : null;
   const copy = structuredClone({ ...task, completedAt: ended, runAt });
-  return { ...NO_HOLDER, seq, task: copy, attemptId: randomUUID(), retries: 0, retriesLeft: 0 };
+  return { ...NO_HOLDER, seq, task: copy, retries: 0, retriesLeft: 0 };
 }
 
 function claimOf(entry: Entry): Claim {

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { linuxPids, readMarks } from '#aiwgd/agents/process-table.js';
@@ -272,6 +273,50 @@ describe('a store that was begun anew', () => {
     await anew.supervisor.start({ strays: 'all' });
     await until('it runs', () => anew.topics('task-0001').includes('task:started'));
     expect(before.filter((pid) => identityOf(pid))).toEqual([]);
+  });
+});
+
+describe('a store that was made anew from what was known of the tasks', () => {
+  it('finds the running attempts by their files, and follows them', async () => {
+    await using rig = await leftRig();
+    const id = await running(rig, waits('go', 'echo end'));
+    await rig.supervisor.handOver();
+    const store = new MemoryTaskStore(systemClock);
+    expect(await store.import([await rig.get(id)])).toBe(1);
+    await using next = nextRig(rig, { store });
+    expect(await next.supervisor.start({ strays: 'all' })).toBe(1);
+    await until('it is followed', () => next.supervisor.live(id)?.outputBytes === 3);
+    go(rig);
+    expect(await next.ended(id)).toMatchObject({ state: 'completed', result: 'up\nend', attempt: 1 });
+    expect(runs(rig)).toBe(1);
+  });
+});
+
+describe('a copy of a project', () => {
+  it('has the tasks, but leaves the agents to the first; a project that was moved keeps its own', async () => {
+    await using rig = await leftRig();
+    const id = await running(rig, waits('go', 'echo end'));
+    await rig.supervisor.handOver();
+    const copies = mkdtempSync(join(tmpdir(), 'aiwgd-copy-'));
+    try {
+      const root = join(copies, 'project');
+      cpSync(rig.root, root, { recursive: true });
+      const store = new MemoryTaskStore(systemClock);
+      await store.import([await rig.get(id)]);
+      await using copy = new Rig({ root, store, owner: 'copy' });
+      expect(await copy.supervisor.start({ strays: 'all' })).toBe(0);
+      await until('it runs there too', () => copy.supervisor.live(id)?.pid);
+      expect(await copy.supervisor.cancel(id)).toBe(true);
+      expect(rig.leftovers().length).toBeGreaterThanOrEqual(2);
+      const moved = join(copies, 'moved');
+      renameSync(rig.root, moved);
+      await using next = new Rig({ root: moved, store: rig.store, owner: 'next' });
+      expect(await next.supervisor.start()).toBe(1);
+      expect(await next.supervisor.cancel(id)).toBe(true);
+      expect(rig.leftovers()).toEqual([]);
+    } finally {
+      rmSync(copies, { recursive: true, force: true });
+    }
   });
 });
 

@@ -256,12 +256,7 @@ export class Engine {
     if (this.#stateOf(seq) !== undefined) return false;
     const active = values.state === 'queued' || values.state === 'running';
     const key = active && values.key !== null && this.#do.activeByKey.get(values.key) ? null : values.key;
-    this.#do.insertImported.run({
-      ...values,
-      seq,
-      key,
-      attempt_id: values.state === 'running' ? randomUUID() : null,
-    });
+    this.#do.insertImported.run({ ...values, seq, key });
     this.#do.insertInput.run(seq, metadata, prompt);
     return true;
   }

@@ -102,7 +102,7 @@ export function claimOfRow(row: TaskRow): Claim {
   return {
     task: taskOfRow(row),
     token: `${row.seq}.${row.fence}`,
-    // Set by every claim and by every import of a running task, so a running row always has one.
+    // Set by every claim; an imported task does not know its own.
     attemptId: row.attempt_id ?? '',
     retriesLeft: row.retries_left,
     takeovers: row.takeovers,

@@ -21,8 +21,8 @@ export function prepareStatements(db: DatabaseSyncInstance) {
       VALUES ('queued', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`),
     insertInput: db.prepare('INSERT INTO task_inputs (seq, metadata, prompt) VALUES (?, ?, ?)'),
     insertImported: db.prepare(`
-      INSERT INTO tasks (seq, attempt_id, retries, retries_left, ${IMPORTED_COLUMNS})
-      VALUES (:seq, :attempt_id, 0, 0, ${IMPORTED_COLUMNS.replace(/\w+/g, ':$&')})`),
+      INSERT INTO tasks (seq, retries, retries_left, ${IMPORTED_COLUMNS})
+      VALUES (:seq, 0, 0, ${IMPORTED_COLUMNS.replace(/\w+/g, ':$&')})`),
     stateOf: db.prepare('SELECT state, key FROM tasks WHERE seq = ?'),
     activeByKey: db.prepare(`
       SELECT seq, state FROM tasks INDEXED BY tasks_active_key
