@@ -17,6 +17,8 @@ import { NOTES_BYTES, parseNotes, type RunnerNotes } from './runner.js';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants;
 
+/** Room for a word and a newline. */
+const ENDING_BYTES = 16;
 // One for all attempts: each look at a record would leave four kilobytes to be collected.
 const scratch = Buffer.alloc(NOTES_BYTES);
 const BLANKS = Buffer.alloc(NOTES_BYTES, ' ');
@@ -36,17 +38,17 @@ export class AttemptFiles implements Disposable {
   readonly #record: number;
   readonly #stdout: number;
   readonly #stderr: number;
-  /** Where in the record the runner's lines begin. */
-  readonly #notesAt: number;
+  /** Where in the record the header ends: there stands why the attempt is being ended, then what the runner writes. */
+  readonly #endingAt: number;
   #closed = false;
 
   private constructor(
     open: Set<number>,
     [record, stdout, stderr]: readonly [number, number, number],
-    notesAt: number,
+    endingAt: number,
   ) {
     this.#open = open;
-    this.#notesAt = notesAt;
+    this.#endingAt = endingAt;
     this.#record = record;
     this.#stdout = stdout;
     this.#stderr = stderr;
@@ -77,11 +79,11 @@ export class AttemptFiles implements Disposable {
       const stdout = take('stdout.log', O_APPEND);
       const stderr = take('stderr.log', O_APPEND);
       const record = take('runner', 0);
-      const notesAt = prepareRecord(record, header);
+      const endingAt = prepareRecord(record, header);
       launch({ stdin: prompt, stdout, stderr, record });
       closeSync(prompt);
       open.delete(prompt);
-      return new AttemptFiles(open, [record, stdout, stderr], notesAt);
+      return new AttemptFiles(open, [record, stdout, stderr], endingAt);
     } catch (error) {
       for (const file of open) closeSync(file);
       throw error;
@@ -105,20 +107,20 @@ export class AttemptFiles implements Disposable {
       return file;
     };
     try {
-      const record = take('runner', O_RDONLY);
+      const record = take('runner', O_RDWR);
       const head = headOf(record);
       const header = parseHeader(head);
       if (header === undefined || !isOurs(header, { attemptId, project }, fstatSync(record).ino)) {
         closeSync(record);
         return undefined;
       }
-      const notesAt = Buffer.byteLength(head.slice(0, head.indexOf('\n') + 1));
+      const endingAt = Buffer.byteLength(head.slice(0, head.indexOf('\n') + 1));
       // Empty ones in the place of files that are gone: the agent still lives, and how it ends still counts.
       const streams = [
         take('stdout.log', O_RDONLY | O_CREAT),
         take('stderr.log', O_RDONLY | O_CREAT),
       ] as const;
-      const files = new AttemptFiles(open, [record, ...streams], notesAt);
+      const files = new AttemptFiles(open, [record, ...streams], endingAt);
       return { files, header };
     } catch (error) {
       for (const file of open) closeSync(file);
@@ -127,9 +129,20 @@ export class AttemptFiles implements Disposable {
     }
   }
 
+  /** Notes why the attempt is about to be ended, for a daemon that takes over in the middle of it. */
+  noteEnding(word: string): void {
+    writeAll(this.#record, Buffer.from(word.padEnd(ENDING_BYTES - 1)), this.#endingAt);
+  }
+
+  /** What was noted so; empty where nothing was. */
+  ending(): string {
+    const count = readSync(this.#record, scratch, 0, ENDING_BYTES, this.#endingAt);
+    return scratch.toString('utf8', 0, count).trim();
+  }
+
   /** What the runner has written so far. */
   notes(): RunnerNotes {
-    const count = readSync(this.#record, scratch, 0, NOTES_BYTES, this.#notesAt);
+    const count = readSync(this.#record, scratch, 0, NOTES_BYTES, this.#endingAt + ENDING_BYTES);
     return parseNotes(scratch.toString('utf8', 0, count));
   }
 
@@ -183,14 +196,15 @@ export class AttemptFiles implements Disposable {
 }
 
 /**
- * The header, and blanks for the runner to write over. The descriptor, which the runner inherits, stands after the
- * header. Answers where that is.
+ * The header, room for one word of ours, and blanks for the runner to write over: its descriptor, which it inherits,
+ * stands at their beginning. Answers where the header ends.
  */
 function prepareRecord(file: number, header: AttemptHeader): number {
   const written: WrittenHeader = { ...header, inode: fstatSync(file).ino };
   const line = Buffer.from(`${JSON.stringify(written)}\n`);
-  writeAll(file, BLANKS, line.length);
-  for (let at = 0; at < line.length; ) at += writeSync(file, line, at);
+  const head = Buffer.concat([line, Buffer.from('\n'.padStart(ENDING_BYTES))]);
+  writeAll(file, BLANKS, head.length);
+  for (let at = 0; at < head.length; ) at += writeSync(file, head, at);
   return line.length;
 }
 

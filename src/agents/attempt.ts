@@ -9,29 +9,12 @@ import { MAX_RESULT_BYTES, type OutputParser, type Verdict } from './agent-provi
 import { AttemptFiles, type StreamSizes } from './attempt-files.js';
 import type { AttemptHeader } from './attempt-header.js';
 import { AttemptLimits } from './attempt-limits.js';
+import { isVerb, outranks, type Verb } from './attempt-verb.js';
 import { findProgram, LaunchFault, LaunchRefused, type LaunchRequest, launch } from './launcher.js';
 import { OutputTail } from './output-tail.js';
 import { Pause } from './pause.js';
 import { endTree } from './process-tree.js';
 import type { SurvivorScan } from './survivor-scan.js';
-
-/**
- * Why an attempt is ended from outside. An attempt has one ending: the first verb begins it, a later one of higher
- * rank only changes what the ending is called.
- */
-const RANK = {
-  /** It has given its result and does not exit. */
-  finished: 0,
-  /** It has written nothing for as long as its agent may. */
-  stalled: 1,
-  /** The daemon stops. */
-  stop: 2,
-  timeout: 3,
-  cancel: 4,
-  /** Another daemon owns the task now. */
-  lost: 5,
-} as const;
-export type Verb = keyof typeof RANK;
 
 /** What an attempt is, whoever launched it. */
 export interface AttemptPlan {
@@ -180,7 +163,10 @@ export class Attempt {
       child: false,
       anyLives: () => deps.scan.mayHaveSurvivors(plan.attemptId),
     });
-    return new Attempt(plan, deps, { ...opened, process, adopted: true });
+    const attempt = new Attempt(plan, deps, { ...opened, process, adopted: true });
+    const begun = opened.files.ending();
+    if (isVerb(begun)) attempt.end(begun);
+    return attempt;
   }
 
   /** The agent's; null before it is known. */
@@ -202,10 +188,23 @@ export class Attempt {
 
   /** Ends it: SIGTERM, `graceMs`, SIGKILL to all its processes. Does nothing once the agent has ended. */
   end(verb: Verb, graceMs: number = this.#plan.killGraceMs): void {
-    if (this.#over || (this.#verb !== null && RANK[verb] <= RANK[this.#verb])) return;
+    if (this.#over || !outranks(verb, this.#verb)) return;
     if (this.#verb === null) this.#graceMs = graceMs;
     this.#verb = verb;
+    this.#noteEnding(verb);
     this.#pause.cutShort();
+  }
+
+  /** Before the first signal: a daemon that takes over in the middle must know that it was us, and why. */
+  #noteEnding(verb: Verb): void {
+    try {
+      this.#files.noteEnding(verb);
+    } catch (error) {
+      this.#deps.log.warn(
+        { taskId: this.#plan.taskId, error: messageOf(error) },
+        'Why an attempt is ended cannot be noted',
+      );
+    }
   }
 
   /** No more grace for whatever is being ended. */

@@ -6,6 +6,7 @@ import { linuxPids, readMarks } from '#aiwgd/agents/process-table.js';
 import { systemClock } from '#aiwgd/platform/clock.js';
 import { identityOf } from '#aiwgd/platform/process-identity.js';
 import { MemoryTaskStore } from '#aiwgd/testing/memory-task-store.js';
+import { endNow } from '../support/temp.js';
 import { Rig, type RigOptions, STUBBORN, startedRig, until } from './harness.js';
 
 /** A rig whose daemon is gone, as far as its agents can tell: it has let go of them. */
@@ -122,6 +123,20 @@ describe('an attempt that outlives its daemon', () => {
     await next.supervisor.start();
     expect(await next.ended(id)).toMatchObject({ state: 'cancelled' });
     expect(next.leftovers()).toEqual([]);
+  });
+
+  it('that was being ended when the daemon went is ended by the next one, for the same reason', async () => {
+    await using rig = await leftRig({ settings: { killGraceMs: 60_000 } });
+    const id = await running(rig, STUBBORN, { timeoutMs: 500 });
+    await until('its time is over', () => /^timeout/m.test(rig.read(id, 'runner')));
+    // The daemon goes in the grace; somebody is quicker than the next one.
+    await rig.supervisor.handOver();
+    for (const pid of pidsOf(rig, /child|sh\0-s/)) endNow(pid);
+    await until('they are gone', () => rig.leftovers().length === 0);
+    await using next = nextRig(rig);
+    await next.supervisor.start();
+    expect(await next.ended(id)).toMatchObject({ state: 'timeout', attempt: 1 });
+    expect(next.topics(id)).toEqual(['task:timeout']);
   });
 
   it('has its time limit counted from its real start', async () => {
