@@ -1,7 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { findRunningDaemon } from '#aiwgd/ipc/running-daemon.js';
@@ -13,9 +12,15 @@ const STEADY = fileURLToPath(new URL('./steady-agent.mjs', import.meta.url));
 
 type Stream = 'stdout' | 'stderr';
 
-/** A project whose agent `agent` is at work on task-0001. */
+const steady = { provider: 'command', command: [process.execPath, STEADY] };
+
+function projectOf(agent: object): Project {
+  return new Project({ config: { default_agent: 'it', agents: { it: agent } } });
+}
+
+/** A project whose agent is at work on task-0001. */
 async function atWork(agent: object, ...submit: string[]): Promise<Project> {
-  const project = new Project({ config: { default_agent: 'it', agents: { it: agent } } });
+  const project = projectOf(agent);
   await project.start();
   await project.ok(['task', 'submit', 'work', ...submit]);
   await until('the agent works', () => existsSync(join(project.root, 'runs')));
@@ -24,7 +29,7 @@ async function atWork(agent: object, ...submit: string[]): Promise<Project> {
 
 /** The same with an agent that writes all the time, and has written some of it. */
 async function writing(): Promise<Project> {
-  const project = await atWork({ provider: 'command', command: [process.execPath, STEADY] });
+  const project = await atWork(steady);
   await moreWritten(project);
   return project;
 }
@@ -169,61 +174,54 @@ describe('an agent that writes all the time', () => {
 });
 
 /** A command that goes on while others are run. */
-function follow(
-  project: Project,
-  args: string[],
-): Promise<{ code: number | null; out: string; err: string }> {
-  const child: ChildProcess = spawn(process.execPath, [CLI, ...args], {
-    cwd: project.root,
-    env: project.env,
-  });
-  onTestFinished(() => endNow(child.pid!));
-  const code = new Promise<number | null>((resolve) => child.once('close', resolve));
-  return Promise.all([code, text(child.stdout!), text(child.stderr!)]).then(([c, out, err]) => ({
-    code: c,
-    out,
-    err,
-  }));
+class Follower {
+  out = '';
+  err = '';
+  readonly code: Promise<number | null>;
+
+  constructor(project: Project, ...args: string[]) {
+    const child = spawn(process.execPath, [CLI, ...args], { cwd: project.root, env: project.env });
+    onTestFinished(() => endNow(child.pid!));
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (this.out += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.err += text));
+    this.code = new Promise((resolve) => child.once('close', resolve));
+  }
 }
 
 describe('who follows a task while the daemon is replaced', () => {
   it.each([
-    ['restart', async (project: Project) => void (await project.ok(['restart']))],
+    ['by a restart', async (project: Project) => void (await project.ok(['restart']))],
     [
-      'kill -9',
+      'after a kill -9',
       async (project: Project) => {
         await project.kill();
         await project.start();
       },
     ],
-  ])('sees all of its output, each byte once: %s', async (_, replace) => {
-    const project = new Project({
-      config: {
-        default_agent: 'it',
-        agents: { it: { provider: 'command', command: [process.execPath, STEADY] } },
-      },
-    });
+  ])('%s sees all of its output, each byte once', async (_, replace) => {
+    const project = projectOf(steady);
     await project.start();
-    const submitted = follow(project, ['task', 'submit', 'work', '--wait']);
+    const submitted = new Follower(project, 'task', 'submit', 'work', '--wait');
     await until('the agent works', () => existsSync(join(project.root, 'runs')));
-    const logs = follow(project, ['task', 'logs', '-f', 'task-0001']);
-    const errors = follow(project, ['task', 'logs', '-f', '--stderr', 'task-0001']);
-    const waited = follow(project, ['task', 'wait', 'task-0001', '--json']);
+    const waited = new Follower(project, 'task', 'wait', 'task-0001');
+    const logs = new Follower(project, 'task', 'logs', '-f', 'task-0001');
+    const errors = new Follower(project, 'task', 'logs', '-f', '--stderr', 'task-0001');
+    const all = [submitted, waited, logs, errors];
+    await until('all of them follow', () => all.every(({ out }) => out !== ''));
     for (let round = 0; round < 2; round += 1) {
-      await moreWritten(project);
       await replace(project);
+      await moreWritten(project);
     }
-    await moreWritten(project);
     await nothingLost(project);
-    const all = expected(project);
-    const [submitRan, logsRan, errorsRan, waitRan] = await Promise.all([submitted, logs, errors, waited]);
-    same('submit --wait', submitRan.out, all.stdout);
-    same('submit --wait, stderr', submitRan.err.replace(/^aiwgd: .*\n/gm, ''), all.stderr);
-    same('logs -f', logsRan.out, all.stdout);
-    same('logs -f --stderr', errorsRan.out, all.stderr);
-    expect(JSON.parse(waitRan.out)).toMatchObject({ state: 'completed', attempt: 1 });
-    expect([submitRan, logsRan, errorsRan, waitRan].map(({ code }) => code)).toEqual([0, 0, 0, 0]);
-    expect([logsRan.err, errorsRan.err, waitRan.err]).toEqual(['', '', '']);
+    expect(await Promise.all(all.map(({ code }) => code))).toEqual([0, 0, 0, 0]);
+    const { stdout, stderr } = expected(project);
+    for (const one of [submitted, waited]) {
+      same('what was waited for', one.out, stdout);
+      same('its stderr', one.err.replace(/^aiwgd: .*\n/gm, ''), stderr);
+    }
+    same('logs -f', logs.out, stdout);
+    same('logs -f --stderr', errors.out, stderr);
+    expect(`${logs.err}${errors.err}`).toBe('');
   });
 });
 
