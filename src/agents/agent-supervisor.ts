@@ -255,6 +255,7 @@ export class AgentSupervisor {
 
   async #stop(graceMs: number): Promise<void> {
     this.#loop.close();
+    this.#writer.hurry();
     for (const run of this.#runs.values()) run.stop(graceMs);
     if (await this.#allEndWithin(graceMs + STOP_PATIENCE_MS)) return;
     const left = [...this.#runs.values()].filter((run) => run.phase === 'running');
@@ -276,20 +277,20 @@ export class AgentSupervisor {
 
   async #handOver(): Promise<void> {
     this.#loop.close();
+    this.#writer.hurry();
     await this.#loop.settled();
     await this.#leases.handOver();
     for (const run of this.#runs.values()) run.detach();
     await this.#allEndWithin(STOP_PATIENCE_MS);
   }
 
-  /** Whether every run is over in time; then, or afterwards, no outcome is tried again. */
+  /** Whether every run is over in time; afterwards no lease is renewed. */
   async #allEndWithin(ms: number): Promise<boolean> {
     const patience = new AbortController();
     const ended = this.#allEnded().then(() => true);
     const late = sleep(this.#options.clock, ms, patience.signal).then(() => false);
     const inTime = await Promise.race([ended, late]);
     patience.abort();
-    this.#writer.giveUp();
     this.#leases.close();
     return inTime || (![...this.#runs.values()].some((run) => run.phase === 'running') && ended);
   }

@@ -238,7 +238,7 @@ export class Attempt {
     if (!this.#adopted) await this.#wait();
     for (;;) {
       if (this.#detached) return null;
-      const exit = this.#process.look();
+      const exit = await this.#look();
       if (exit !== undefined) return exit;
       this.#looks += 1;
       const grown = this.#note(await this.#tail.look());
@@ -246,6 +246,19 @@ export class Attempt {
       if (exceeded !== null) this.end(exceeded);
       this.#beginEnding();
       await this.#wait();
+    }
+  }
+
+  /** The agent's end, if it has come. An agent of which nothing can be learnt any more is ended: nobody would miss it. */
+  async #look(): Promise<ProcessExit | undefined> {
+    try {
+      return this.#process.look();
+    } catch (error) {
+      const { taskId, killGraceMs } = this.#plan;
+      this.#deps.log.error({ taskId, error: messageOf(error) }, 'The record of an attempt cannot be read');
+      this.#ending ??= this.#endTree(this.#process.agent, killGraceMs);
+      await this.#ending;
+      return { exitCode: null, signal: null, known: false };
     }
   }
 

@@ -31,13 +31,15 @@ export class FaultReport {
   }
 }
 
-/** Delays that double: 1 s, 2 s … 30 s. */
+const LONGEST_BACKOFF_MS = 5_000;
+
+/** Delays that double: 1 s, 2 s, 4 s, then 5 s each: whoever has made room is not kept waiting. */
 export class Backoff {
   #next = 1_000;
 
   nextMs(): number {
     const delay = this.#next;
-    this.#next = Math.min(delay * 2, 30_000);
+    this.#next = Math.min(delay * 2, LONGEST_BACKOFF_MS);
     return delay;
   }
 

@@ -11,6 +11,9 @@ export interface WriteWatch {
   onStored?: () => void;
 }
 
+const LAST_TRIES = 4;
+const LAST_PAUSE_MS = 250;
+
 /**
  * Writes what became of tasks, and keeps trying while the store cannot take it (a full disk, say). An outcome that no
  * store takes, whatever its condition, is written without what the agent said.
@@ -19,7 +22,7 @@ export class SettlementWriter {
   readonly #store: TaskStore;
   readonly #clock: Clock;
   readonly #faults: FaultReport;
-  readonly #givenUp = new AbortController();
+  readonly #hurried = new AbortController();
 
   constructor(store: TaskStore, clock: Clock, faults: FaultReport) {
     this.#store = store;
@@ -29,11 +32,12 @@ export class SettlementWriter {
 
   /**
    * The first try is handed to the store before this returns, so that it shares a commit with what follows. False when
-   * the task is another owner's. Throws the store's error only after `giveUp`: then the lease runs out, and the next
-   * daemon has the task.
+   * the task is another owner's. Throws the store's error only after `hurry`: the next daemon finds the outcome in the
+   * files of the attempt.
    */
   async write(token: string, settlement: Settlement, watch: WriteWatch = {}): Promise<boolean> {
     const backoff = new Backoff();
+    let lastTries = LAST_TRIES;
     let writable = settlement;
     for (;;) {
       try {
@@ -48,15 +52,20 @@ export class SettlementWriter {
         }
         this.#faults.raise('tasks.outcome', `The outcome of a task cannot be stored: ${messageOf(error)}`);
         watch.onDelayed?.();
-        await sleep(this.#clock, backoff.nextMs(), this.#givenUp.signal);
-        if (this.#givenUp.signal.aborted) throw error;
+        if (this.#hurried.signal.aborted) {
+          if (lastTries === 0) throw error;
+          lastTries -= 1;
+          await sleep(this.#clock, LAST_PAUSE_MS);
+        } else {
+          await sleep(this.#clock, backoff.nextMs(), this.#hurried.signal);
+        }
       }
     }
   }
 
-  /** Whatever waits to be tried again fails. */
-  giveUp(): void {
-    this.#givenUp.abort();
+  /** The daemon ends: whatever waits is tried a few times more, within a second. */
+  hurry(): void {
+    this.#hurried.abort();
   }
 
   #issue(token: string, settlement: Settlement): Promise<boolean> {

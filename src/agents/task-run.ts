@@ -218,7 +218,7 @@ export class TaskRun {
     } catch (error) {
       log.error(
         { taskId: task.id, error: messageOf(error) },
-        'The outcome of a task was not stored; it will be run again',
+        'The outcome of a task was not stored; the next daemon finds it in the files of the attempt',
       );
     }
     const delayed = this.#phaseNow() === 'unstored';

@@ -37,8 +37,8 @@ export interface DaemonOptions {
   stop: StopRequest;
   /** Prepared for the task store. */
   thread: StoreThread;
-  /** Called at each heartbeat: whoever removed the lock has not ended us, and the commands find us by it. */
-  keepLock: () => void;
+  /** Called at each heartbeat: makes folders, lock and pid file again where somebody removed them. */
+  keepFiles: () => void;
   /** Called where the daemon ends and leaves agents at work. */
   onAgentsLeft: () => void;
 }
@@ -130,7 +130,7 @@ export class Daemon {
     return this.#running.server.address;
   }
 
-  /** Number of tasks that an earlier daemon left running. */
+  /** Number of agents that an earlier daemon left and this one took over. */
   get takenOver(): number {
     return this.#takenOver;
   }
@@ -196,8 +196,7 @@ export class Daemon {
     const parts = this.#compose(store);
     this.#parts = parts;
     const { supervisor, server, state } = parts;
-    this.#takenOver = (await store.counts()).running;
-    await supervisor.start({ strays: begunAnew ? 'all' : 'known' });
+    this.#takenOver = await supervisor.start({ strays: begunAnew ? 'all' : 'known' });
     // A start that fails further on leaves them to the next one.
     this.#releases.push('agents', () => this.#agentsSettled ?? this.#leaveAgents());
     this.#releases.push('state file', () => state.close());
@@ -221,7 +220,7 @@ export class Daemon {
 
   #compose(store: TaskStore): Parts {
     const { paths, clock, log, health } = this.#ground;
-    const { stop, keepLock } = this.#options;
+    const { stop, keepFiles } = this.#options;
     const config = this.#reloader.current;
     const files = new OutputFiles({ actionsDir: paths.actions });
     const supervisor = makeSupervisor(this.#ground, { store, files, config });
@@ -236,7 +235,14 @@ export class Daemon {
     });
     const retention = new Retention({ store, files, clock, log, days: config.retention.days });
     this.#releases.push('retention', () => retention.close());
-    const selfCheck = new SelfCheck(paths, health, keepLock);
+    const selfCheck = new SelfCheck({
+      paths,
+      health,
+      log,
+      keepFiles,
+      keepSocket: () => server.restore(),
+      onProjectGone: () => stop.ask({ reason: 'the project was removed', graceMs: 0 }),
+    });
     const state = new StateFile({
       paths,
       clock,

@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, realpathSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  realpathSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder } from '../platform/make-folder.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
@@ -52,6 +61,16 @@ export function prepareDirectories(root: string): PreparedDirectories {
       made.toReversed().forEach(removeIfEmpty);
     },
   };
+}
+
+/** Removes what a kill left half written, and nobody will ever read. Only for who holds the lock. */
+export function removeTemporaries(paths: ProjectPaths): void {
+  const left = [paths.daemon, paths.events].flatMap((folder) =>
+    readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.name.endsWith('.tmp') && !entry.isDirectory())
+      .map((entry) => join(folder, entry.name)),
+  );
+  for (const file of [...left, `${paths.pid}.tmp`, `${paths.config}.tmp`]) rmSync(file, { force: true });
 }
 
 function removeIfEmpty(folder: string): void {

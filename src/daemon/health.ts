@@ -15,12 +15,13 @@ export class HealthRegister {
     this.#lastCheck = this.#stamp();
   }
 
-  /** A new message for a known code replaces the old one; `since` stays. */
-  raise(code: string, message: string): void {
+  /** A new message for a known code replaces the old one; `since` stays. Answers whether it is news. */
+  raise(code: string, message: string): boolean {
     const known = this.#issues.get(code);
-    if (known?.message === message) return;
+    if (known?.message === message) return false;
     this.#issues.set(code, { code, message, since: known?.since ?? this.#stamp() });
     this.#onChange(this.snapshot());
+    return true;
   }
 
   clear(code: string): void {

@@ -3,6 +3,7 @@ import { parseLock } from '../ipc/running-daemon.js';
 import { writeAll } from '../platform/atomic-file.js';
 import { LOCK_EX, libc } from '../platform/libc.js';
 import { bootId, identityOf, isAlive, type ProcessIdentity } from '../platform/process-identity.js';
+import { writeFaultText } from '../platform/write-fault.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { ProjectPaths } from '../protocol/project-paths.js';
 
@@ -63,7 +64,9 @@ function create(path: string): Omit<ProjectLock, 'inherited'> | undefined {
     writeAll(file, Buffer.from(`${JSON.stringify(holder)}\n`));
   } catch (cause) {
     rmSync(path, { force: true });
-    throw new AiwgdError('START_FAILED', `Cannot write the lock ${path}: ${messageOf(cause)}`, { cause });
+    throw new AiwgdError('START_FAILED', `The daemon cannot start: ${writeFaultText(path, cause)}`, {
+      cause,
+    });
   } finally {
     closeSync(file);
   }

@@ -1,5 +1,17 @@
-import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, renameSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { writeAll } from '../platform/atomic-file.js';
+import { writeFaultText } from '../platform/write-fault.js';
 
 export interface LogFileOptions {
   path: string;
@@ -12,12 +24,14 @@ export interface LogFileOptions {
   echo?: (line: string) => void;
 }
 
+const LINE_FEED = 0x0a;
 /** Lines kept in memory while the disk is full. */
 const MAX_HELD_BYTES = 256 * 1024;
 
 /**
  * The log's destination: whole lines, written synchronously (what was logged before a kill -9 is on disk), rotated by
- * size to `.1` … `.N`. While the disk is full, lines wait in memory, bounded; what had to be dropped is counted and said.
+ * size to `.1` … `.N`; what a kill cut off is put right when it is opened again. A line larger than a file has one of its
+ * own. While the disk is full, lines wait in memory, bounded; what had to be dropped is counted and said.
  */
 export class LogFile {
   #options: LogFileOptions;
@@ -31,15 +45,19 @@ export class LogFile {
 
   constructor(options: LogFileOptions) {
     this.#options = options;
-    this.#file = openSync(options.path, 'a', 0o600);
+    this.#file = openForAppend(options.path);
     this.#size = fstatSync(this.#file).size;
+    this.#renumber();
   }
 
-  /** Takes effect with the next line. */
+  /** Files that are too many go at once, the new size holds from the next line on. */
   resize(maxBytes: number, maxFiles: number): void {
-    for (let n = maxFiles + 1; n <= this.#options.maxFiles; n += 1)
-      rmSync(`${this.#options.path}.${n}`, { force: true });
     this.#options = { ...this.#options, maxBytes, maxFiles };
+    try {
+      this.#renumber();
+    } catch (error) {
+      this.#report(faultOf(this.#options.path, error));
+    }
   }
 
   /** pino's interface of a destination: one call a line. */
@@ -51,7 +69,7 @@ export class LogFile {
       this.#flush();
       this.#report(undefined);
     } catch (error) {
-      this.#report(error as Error);
+      this.#report(faultOf(this.#options.path, error));
     }
   }
 
@@ -112,19 +130,72 @@ export class LogFile {
 
   #shift(): void {
     const { path, maxFiles } = this.#options;
-    for (let n = maxFiles - 1; n >= 1; n -= 1) {
-      if (existsSync(`${path}.${n}`)) renameSync(`${path}.${n}`, `${path}.${n + 1}`);
-    }
+    const count = Math.min(this.#renumber(), maxFiles - 1);
+    for (let n = count; n >= 1; n -= 1) renameSync(`${path}.${n}`, `${path}.${n + 1}`);
     if (maxFiles > 0) renameSync(path, `${path}.1`);
     else rmSync(path);
   }
 
+  /**
+   * Closes the gaps that a rotation cut off in the middle leaves in the numbers, so that no file is pushed out before
+   * its time, and removes what is more than asked for. Answers how many rotated files there are.
+   */
+  #renumber(): number {
+    const { path, maxFiles } = this.#options;
+    const numbers = rotatedNumbers(path);
+    for (const [index, number] of numbers.entries()) {
+      if (index >= maxFiles) rmSync(`${path}.${number}`);
+      else if (number !== index + 1) renameSync(`${path}.${number}`, `${path}.${index + 1}`);
+    }
+    return Math.min(numbers.length, maxFiles);
+  }
+
   #open(): void {
-    const next = openSync(this.#options.path, 'a', 0o600);
+    const next = openForAppend(this.#options.path);
     closeSync(this.#file);
     this.#file = next;
     this.#size = fstatSync(next).size;
   }
+}
+
+/** The numbers behind the names of rotated files, newest first; a date that another program appended is none. */
+function rotatedNumbers(path: string): number[] {
+  const prefix = `${basename(path)}.`;
+  return readdirSync(dirname(path))
+    .filter((name) => name.startsWith(prefix) && /^[1-9]\d{0,3}$/.test(name.slice(prefix.length)))
+    .map((name) => Number(name.slice(prefix.length)))
+    .toSorted((a, b) => a - b);
+}
+
+/** Half a line, which a kill in the middle of a write leaves, is cut off: the next one would be written onto it. */
+function openForAppend(path: string): number {
+  const file = openSync(path, 'a+', 0o600);
+  try {
+    const { size } = fstatSync(file);
+    const whole = endOfLastLine(file, size);
+    if (whole < size) ftruncateSync(file, whole);
+    return file;
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+}
+
+/** The number of bytes up to the last line feed, found from the end. */
+function endOfLastLine(file: number, size: number): number {
+  const block = Buffer.alloc(4096);
+  for (let end = size; end > 0; ) {
+    const start = Math.max(0, end - block.length);
+    const count = readSync(file, block, 0, end - start, start);
+    const found = block.lastIndexOf(LINE_FEED, count - 1);
+    if (found >= 0) return start + found + 1;
+    end = start;
+  }
+  return 0;
+}
+
+function faultOf(path: string, error: unknown): Error {
+  return new Error(writeFaultText(path, error), { cause: error });
 }
 
 function droppedNotice(lines: number): Buffer {

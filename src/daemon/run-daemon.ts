@@ -1,13 +1,15 @@
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { findRunningDaemon } from '../ipc/running-daemon.js';
 import { alreadyRunning, isServed } from '../ipc/server-socket.js';
 import { writeFileAtomic } from '../platform/atomic-file.js';
 import { systemClock } from '../platform/clock.js';
+import { writeFaultText } from '../platform/write-fault.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
+import type { ProjectPaths } from '../protocol/project-paths.js';
 import type { RunDaemonOptions } from '../protocol/start-report.js';
 import { StoreThread } from '../tasks/sqlite/store-thread.js';
 import type { Daemon } from './daemon.js';
-import { prepareDirectories, resolveProject } from './directories.js';
+import { prepareDirectories, removeTemporaries, resolveProject } from './directories.js';
 import { acquireLock } from './lock.js';
 import { reapOrphans } from './orphan-reaper.js';
 import { ReleaseStack } from './release-stack.js';
@@ -67,8 +69,9 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   releases.push('folders', () => {
     if (daemon === undefined) removeEmpty();
   });
-  writeFileAtomic(paths.pid, `${process.pid}\n`, { mode: 0o644 });
+  removeTemporaries(paths);
   releases.push('pid file', () => rmSync(paths.pid, { force: true }));
+  writePid(paths);
 
   // Most of a start is loading programs: the store's thread loads its own beside ours.
   const thread = StoreThread.prepare(paths.database);
@@ -92,7 +95,12 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
     clock: systemClock,
     stop,
     thread,
-    keepLock: () => lock.restore(),
+    keepFiles: () => {
+      if (![paths.actions, paths.events].every((folder) => existsSync(folder)))
+        prepareDirectories(paths.root);
+      lock.restore();
+      if (!existsSync(paths.pid)) writePid(paths);
+    },
     onAgentsLeft: () => {
       agentsLeft = true;
     },
@@ -113,4 +121,14 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
   await stop.asked;
   notifier.stopping();
   await daemon.stop();
+}
+
+function writePid(paths: ProjectPaths): void {
+  try {
+    writeFileAtomic(paths.pid, `${process.pid}\n`, { mode: 0o644 });
+  } catch (cause) {
+    throw new AiwgdError('START_FAILED', `The daemon cannot start: ${writeFaultText(paths.pid, cause)}`, {
+      cause,
+    });
+  }
 }

@@ -1,42 +1,82 @@
 import { statSync } from 'node:fs';
+import type { Log } from '../platform/log.js';
 import type { ProjectPaths } from '../protocol/project-paths.js';
 import type { HealthRegister } from './health.js';
 
-/** The daemon's look at what it stands on: whoever removes its lock or its database under it does not end it. */
-export class SelfCheck {
-  readonly #paths: ProjectPaths;
-  readonly #health: HealthRegister;
-  readonly #keepLock: () => void;
-  #databaseInode: number | undefined;
+export interface SelfCheckOptions {
+  paths: ProjectPaths;
+  health: HealthRegister;
+  log: Log;
+  /** Makes folders, lock and pid file again where somebody removed them; the commands find us by them. */
+  keepFiles: () => void;
+  /** Listens again where somebody removed the socket. */
+  keepSocket: () => Promise<void>;
+  /** Told when the project itself is gone. */
+  onProjectGone: () => void;
+}
 
-  /** `keepLock` writes the lock again where somebody removed it; the commands find us by it. */
-  constructor(paths: ProjectPaths, health: HealthRegister, keepLock: () => void) {
-    this.#paths = paths;
-    this.#health = health;
-    this.#keepLock = keepLock;
+/** Only then is a project gone for good, and not on a disk that is mounted anew. */
+const GONE_AFTER_LOOKS = 2;
+
+/**
+ * The daemon's look at what it stands on, at each heartbeat: whoever removes its folder under it (`git clean -fdx` does)
+ * neither ends it nor hides it. Only a project that is gone ends its daemon.
+ */
+export class SelfCheck {
+  readonly #options: SelfCheckOptions;
+  readonly #folderInode: number | undefined;
+  /** Looks in a row that did not find the project. */
+  #missed = 0;
+
+  constructor(options: SelfCheckOptions) {
+    this.#options = options;
+    this.#folderInode = inodeOf(options.paths.daemon);
   }
 
   look(): void {
-    this.#health.checked();
-    try {
-      this.#keepLock();
-      this.#health.clear('lock');
-    } catch (error) {
-      this.#health.fault('lock', error);
+    const { paths, health, keepFiles, onProjectGone } = this.#options;
+    health.checked();
+    if (inodeOf(paths.root) === undefined) {
+      this.#missed += 1;
+      if (this.#missed === GONE_AFTER_LOOKS) onProjectGone();
+      return;
     }
-    this.#checkDatabase();
+    this.#missed = 0;
+    if (inodeOf(paths.daemon) !== this.#folderInode) this.#tellFolderGone();
+    try {
+      keepFiles();
+      health.clear('lock');
+    } catch (error) {
+      health.fault('lock', error);
+    }
+    void this.#keepSocket();
   }
 
-  /** SQLite goes on writing into a file that was removed or replaced: all of it would be gone with this process. */
-  #checkDatabase(): void {
-    const { database } = this.#paths;
-    const { ino } = statSync(database, { throwIfNoEntry: false }) ?? {};
-    this.#databaseInode ??= ino;
-    if (ino === this.#databaseInode) this.#health.clear('database_gone');
-    else
-      this.#health.raise(
-        'database_gone',
-        `${database} was removed or replaced while the daemon runs. Restart it: the queue is saved to tasks.json at the stop and taken from there.`,
-      );
+  #tellFolderGone(): void {
+    const { paths, health, log } = this.#options;
+    const message =
+      `${paths.daemon} was removed or replaced while the daemon runs. It was made again with the queue; the log, the ` +
+      'event history and the output of agents from before are gone. To begin anew, stop the daemon first.';
+    if (health.raise('folder_gone', message)) log.error({ folder: paths.daemon }, message);
+  }
+
+  async #keepSocket(): Promise<void> {
+    const { health, keepSocket } = this.#options;
+    try {
+      await keepSocket();
+      health.clear('socket');
+    } catch (error) {
+      health.fault('socket', error);
+    }
+  }
+}
+
+/** Undefined where nothing is there; 0 where the system refuses to tell. */
+function inodeOf(path: string): number | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.ino;
+  } catch {
+    // What is in the way shows itself in the files that cannot be written.
+    return 0;
   }
 }

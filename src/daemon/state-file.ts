@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { writeFileAtomic } from '../platform/atomic-file.js';
 import type { Clock, Timer } from '../platform/clock.js';
+import { writeFaultText } from '../platform/write-fault.js';
 import type { ProjectPaths } from '../protocol/project-paths.js';
 
 export interface StateFileOptions {
@@ -21,8 +22,9 @@ export class StateFile {
   readonly #options: StateFileOptions;
   #heartbeatMs: number;
   #timer: Timer | undefined;
-  #writing: Promise<boolean> | undefined;
+  #writing: Promise<void> | undefined;
   #again = false;
+  #heartbeatFault: Error | undefined;
   #closed = false;
 
   constructor(options: StateFileOptions) {
@@ -41,8 +43,8 @@ export class StateFile {
     this.#arm();
   }
 
-  /** Writes the state now; calls during a write share the one that follows it. Resolves to whether it worked. */
-  write(): Promise<boolean> {
+  /** Writes the state now; calls during a write share the one that follows it. A failure is reported, and tried again at the next heartbeat. */
+  write(): Promise<void> {
     if (this.#writing !== undefined) {
       this.#again = true;
       return this.#writing;
@@ -60,43 +62,46 @@ export class StateFile {
     await this.write();
   }
 
-  async #writeUntilCurrent(): Promise<boolean> {
-    let written: boolean;
+  async #writeUntilCurrent(): Promise<void> {
     do {
       this.#again = false;
-      written = await this.#try(async () => {
-        const state = await this.#options.snapshot();
-        writeFileAtomic(this.#options.paths.state, `${JSON.stringify(state, null, 2)}\n`);
-      });
+      await this.#writeOnce();
     } while (this.#again);
-    return written;
   }
 
   async #beat(): Promise<void> {
-    const { paths, clock, uptimeSeconds } = this.#options;
     this.#options.onHeartbeat();
-    const beaten = await this.#try(() => {
-      const timestamp = new Date(clock.now()).toISOString();
-      const heartbeat = { pid: process.pid, timestamp, uptime_seconds: uptimeSeconds() };
-      writeFileAtomic(paths.heartbeat, `${JSON.stringify(heartbeat)}\n`);
-    });
-    const written = await this.write();
-    if (beaten && written) this.#options.onFault(undefined);
+    this.#heartbeatFault = this.#writeHeartbeat();
+    await this.write();
     if (!this.#closed) this.#arm();
+  }
+
+  #writeHeartbeat(): Error | undefined {
+    const { paths, clock, uptimeSeconds } = this.#options;
+    const timestamp = new Date(clock.now()).toISOString();
+    const heartbeat = { pid: process.pid, timestamp, uptime_seconds: uptimeSeconds() };
+    try {
+      writeFileAtomic(paths.heartbeat, `${JSON.stringify(heartbeat)}\n`);
+      return undefined;
+    } catch (error) {
+      return new Error(writeFaultText(paths.heartbeat, error), { cause: error });
+    }
   }
 
   #arm(): void {
     this.#timer = this.#options.clock.setTimer(this.#heartbeatMs, () => void this.#beat());
   }
 
-  /** Whether it worked; a failure is reported, and tried again at the next heartbeat. */
-  async #try(work: () => void | Promise<void>): Promise<boolean> {
+  async #writeOnce(): Promise<void> {
+    const { paths, snapshot, onFault } = this.#options;
     try {
-      await work();
-      return true;
+      const state = await snapshot();
+      writeFileAtomic(paths.state, `${JSON.stringify(state, null, 2)}\n`);
+      // What keeps both from being written is told once, and is over for both.
+      if (this.#heartbeatFault !== undefined) this.#heartbeatFault = this.#writeHeartbeat();
+      onFault(this.#heartbeatFault);
     } catch (error) {
-      this.#options.onFault(error);
-      return false;
+      onFault(new Error(writeFaultText(paths.state, error), { cause: error }));
     }
   }
 }

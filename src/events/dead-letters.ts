@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { readFileSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeFileAtomic } from '../platform/atomic-file.js';
 import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
+import { makeFolder } from '../platform/make-folder.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { AiwgEvent, DeadLetter } from '../protocol/event.js';
 import { DelayedWriter, type OnFault } from './delayed-writer.js';
@@ -143,7 +144,7 @@ export class DeadLetters {
       this.#options.log.warn({ count: this.#pushedOut }, 'Too many dead letters: the oldest were dropped');
       this.#pushedOut = 0;
     }
-    mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(this.#path), 0o700);
     const letters = Array.from(this.#letters.values(), ({ letter, whole }) => ({ ...letter, whole }));
     writeFileAtomic(this.#path, JSON.stringify({ version: 1, letters }), { durable: true });
   }

@@ -1,15 +1,7 @@
-import {
-  closeSync,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readSync,
-  renameSync,
-} from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, readSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeAll } from '../platform/atomic-file.js';
+import { makeFolder } from '../platform/make-folder.js';
 
 const NEWLINE = 0x0a;
 
@@ -49,7 +41,7 @@ export class SegmentFile {
     const { maxLines, maxBytes } = this.#limits;
     const fitting = newestWithin(lines, maxLines, maxBytes);
     const bytes = Buffer.from(fitting.map((line) => `${line}\n`).join(''));
-    mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(this.path), 0o700);
     let file = this.#open();
     try {
       if (this.#lines + fitting.length > maxLines || fstatSync(file).size + bytes.length > maxBytes) {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../platform/clock.js';
@@ -59,6 +60,7 @@ export class RpcServer {
   #document: Promise<Record<string, unknown>> | undefined;
   #closing: Promise<void> | undefined;
   #allGone: (() => void) | undefined;
+  #restoring: Promise<void> | undefined;
   #acceptTroubleAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: RpcServerOptions) {
@@ -90,6 +92,17 @@ export class RpcServer {
     writePointer(socket);
   }
 
+  /**
+   * Listens again where somebody removed the socket's file: nobody could come in any more. Clients that are connected
+   * stay. Throws as `listen` does.
+   */
+  restore(): Promise<void> {
+    this.#restoring ??= this.#restore().finally(() => {
+      this.#restoring = undefined;
+    });
+    return this.#restoring;
+  }
+
   /** Serves one client over any stream, as if it had come by the socket. */
   serve(transport: Duplex): void {
     const { clock, log, events, output } = this.#options;
@@ -118,6 +131,16 @@ export class RpcServer {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #restore(): Promise<void> {
+    if (this.#socket === undefined || this.#closing !== undefined) return;
+    const { path, pointer } = this.#socket;
+    if (existsSync(path) && (pointer === undefined || existsSync(pointer))) return;
+    this.#options.log.warn({ socket: path }, 'The socket was removed; it is made again');
+    // Listening or not: after a try that failed it is not.
+    this.#server.close();
+    await this.listen();
   }
 
   async #close(): Promise<void> {

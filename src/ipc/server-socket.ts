@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   lstatSync,
@@ -55,7 +55,9 @@ export async function isServed(address: string): Promise<boolean> {
 /** Lets `pointer` name the socket. It is replaced in one step: a client finds the old or the new one. */
 export function writePointer({ path, pointer }: ServerSocket): void {
   if (pointer === undefined) return;
-  const temporary = `${pointer}.${randomUUID()}`;
+  // Always the same name, so that a kill in between leaves one at most.
+  const temporary = `${pointer}.tmp`;
+  rmSync(temporary, { force: true });
   symlinkSync(path, temporary);
   renameSync(temporary, pointer);
 }

@@ -4,7 +4,7 @@ export interface ReadyReport {
   pid: number;
   socket: string;
   warnings: string[];
-  /** Number of tasks that an earlier daemon left running. */
+  /** Number of running tasks whose agents an earlier daemon left, and this one took over. */
   takenOver: number;
 }
 

@@ -63,15 +63,28 @@ export class Retention {
 
   /** Answers how long to wait for the next one. Never throws. */
   async #removeSlice(): Promise<number> {
-    const { store, files, clock, log } = this.#options;
+    const { store, clock, log } = this.#options;
     try {
-      const ids = await store.retain(clock.now() - this.#days * DAY_MS, SLICE_TASKS);
-      for (const id of ids) await files.remove(id);
-      if (ids.length > 0) log.debug({ count: ids.length }, 'Forgot tasks that ended long ago.');
+      const ids = await store.endedBefore(clock.now() - this.#days * DAY_MS, SLICE_TASKS);
+      // Files first: whatever is cut off in between is found again by its task.
+      for (const id of ids) await this.#removeFiles(id);
+      if (ids.length > 0) log.debug({ count: await store.forget(ids) }, 'Forgot tasks that ended long ago.');
       return ids.length < SLICE_TASKS ? SWEEP_EVERY_MS : SLICE_PAUSE_MS;
     } catch (error) {
       log.warn({ err: messageOf(error) }, 'Old tasks could not be removed; tried again in an hour.');
       return SWEEP_EVERY_MS;
+    }
+  }
+  /** One folder that cannot be removed keeps no other task. */
+  async #removeFiles(id: string): Promise<void> {
+    const { files, log } = this.#options;
+    try {
+      await files.remove(id);
+    } catch (error) {
+      log.warn(
+        { taskId: id, err: messageOf(error) },
+        'The files of an old task cannot be removed; they stay.',
+      );
     }
   }
 }

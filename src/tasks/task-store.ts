@@ -159,8 +159,10 @@ export interface TaskStore extends AsyncDisposable {
   counts(): Promise<TaskCounts>;
   /** When the next waiting task becomes ready, in milliseconds since 1970; null when none waits. */
   nextRunAt(): Promise<number | null>;
-  /** Forgets up to `limit` tasks that ended before `before`; returns their ids, so that their files can go too. */
-  retain(before: number, limit: number): Promise<string[]>;
+  /** Up to `limit` tasks that ended before `before`, the earliest first: their files go, and then they are forgotten. */
+  endedBefore(before: number, limit: number): Promise<string[]>;
+  /** Forgets those of the tasks that have ended; returns how many. */
+  forget(ids: readonly string[]): Promise<number>;
   /**
    * Takes in tasks of another store with their ids and states; those whose id is taken are left out. A running one has
    * no holder here: the next `reap` finds it. Returns how many came in.

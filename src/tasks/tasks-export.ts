@@ -1,7 +1,7 @@
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import type { Clock, Timer } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
-import { messageOf } from '../protocol/errors.js';
+import { writeFaultText } from '../platform/write-fault.js';
 import { FINAL_STATES, type TaskState } from '../protocol/task.js';
 import { seqOf } from './task-id.js';
 import type { StoredTask, TaskStore } from './task-store.js';
@@ -13,7 +13,9 @@ const PAGE_TASKS = 50;
 const SHORTEST_PAUSE_MS = 1_000;
 /** The pause is so many times what the last export took: 5 % of the time at most. */
 const PAUSE_FACTOR = 20;
-const RETRY_MS = 30_000;
+const RETRY_MS = 5_000;
+/** What stands before the tasks fits in. */
+const HEAD_BYTES = 256;
 
 export interface TasksExportOptions {
   store: TaskStore;
@@ -35,6 +37,7 @@ export class TasksExport {
   #writing: Promise<void> | undefined;
   /** On the monotonic clock. */
   #notBefore = 0;
+  #faulty = false;
   #closed = false;
 
   constructor(options: TasksExportOptions) {
@@ -86,18 +89,22 @@ export class TasksExport {
 
   /** Answers how long to wait before the next export, should one be due. Never throws. */
   async #write(): Promise<number> {
-    const { clock, log, onFault } = this.#options;
+    const { clock, log, onFault, path } = this.#options;
     const start = clock.monotonic();
     this.#dirty = false;
     let pause: number | undefined;
     try {
       await this.#replaceFile();
+      this.#faulty = false;
       onFault(undefined);
     } catch (error) {
       this.#dirty = true;
-      pause = RETRY_MS;
-      log.warn({ err: messageOf(error) }, 'tasks.json could not be written; the one before stays.');
-      onFault(error);
+      pause = Math.max(RETRY_MS, PAUSE_FACTOR * (clock.monotonic() - start));
+      const fault = writeFaultText(path, error);
+      if (!this.#faulty)
+        log.warn({ reason: fault }, 'tasks.json could not be written; the one before stays.');
+      this.#faulty = true;
+      onFault(new Error(fault, { cause: error }));
     }
     const end = clock.monotonic();
     const shortest = Math.max(SHORTEST_PAUSE_MS, PAUSE_FACTOR * (end - start));
@@ -126,7 +133,9 @@ export class TasksExport {
   async #writeTasks(file: FileHandle): Promise<void> {
     const { store, clock } = this.#options;
     const updatedAt = new Date(clock.now()).toISOString();
-    await file.writeFile(`{\n"version": 1,\n"updatedAt": "${updatedAt}",\n"tasks": [`);
+    const [newest] = (await store.list({ limit: 1 })).tasks;
+    const head = { version: 1, updatedAt, newest: newest?.id ?? null };
+    await file.writeFile(`${JSON.stringify(head).slice(0, -1)},\n"tasks": [`);
     let separator = '\n';
     const write = async (tasks: readonly StoredTask[]): Promise<void> => {
       const lines = tasks.map((task) => {
@@ -146,6 +155,18 @@ export class TasksExport {
       await write(page.filter(({ id }) => !includes(queued, id)));
     for await (const task of newestEnded(store)) if (!includes(queued, task.id)) await write([task]);
     await file.writeFile('\n]\n}\n');
+  }
+}
+
+/** The number of the newest task in an export of ours, found without reading all of it; null where it names none. */
+export async function newestExported(path: string): Promise<number | null> {
+  const file = await open(path, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
+    const [, id = ''] = /^\{[^[\]]*"newest":"([^"]+)"/.exec(buffer.toString('utf8', 0, bytesRead)) ?? [];
+    return seqOf(id) ?? null;
+  } finally {
+    await file.close();
   }
 }
 

@@ -223,15 +223,23 @@ export class MemoryTaskStore implements TaskStore {
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  async retain(before: number, limit: number): Promise<string[]> {
+  async endedBefore(before: number, limit: number): Promise<string[]> {
     this.#checkOpen();
     requireWholeNumber('limit', limit, 0, 1000);
-    const old = [...this.#entries.values()]
+    return [...this.#entries.values()]
       .filter(({ task }) => task.completedAt !== null && Date.parse(task.completedAt) < before)
       .toSorted((a, b) => endOf(a) - endOf(b) || a.seq - b.seq)
-      .slice(0, limit);
-    for (const { seq } of old) this.#entries.delete(seq);
-    return old.map(({ task }) => task.id);
+      .slice(0, limit)
+      .map(({ task }) => task.id);
+  }
+
+  async forget(ids: readonly string[]): Promise<number> {
+    this.#checkOpen();
+    const seqs = ids.map((id) => seqOf(id) ?? -1);
+    return seqs.filter((seq) => {
+      const entry = this.#entries.get(seq);
+      return entry !== undefined && isFinal(entry.task.state) && this.#entries.delete(seq);
+    }).length;
   }
 
   async import(tasks: readonly StoredTask[]): Promise<number> {

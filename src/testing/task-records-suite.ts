@@ -13,7 +13,7 @@ import {
   withStore,
 } from './suite-harness.js';
 
-/** The half of the suite that is about what is kept: cancel, requeue, list, counts, retain, import. */
+/** The half of the suite that is about what is kept: cancel, requeue, list, counts, forget, import. */
 export function taskRecordsSuite(name: string, engine: TaskStoreEngine, tools: TestTools): void {
   const { describe, expect } = tools;
   const it = withStore(engine, tools);
@@ -119,7 +119,7 @@ export function taskRecordsSuite(name: string, engine: TaskStoreEngine, tools: T
     });
   });
 
-  describe(`${name}: retain and import`, () => {
+  describe(`${name}: forget and import`, () => {
     it('forgets what ended before a time, oldest first', async (store, clock) => {
       await store.submit([newTask(), newTask(), newTask(), newTask()]);
       for (const { token } of await claim(store, 3)) {
@@ -127,11 +127,15 @@ export function taskRecordsSuite(name: string, engine: TaskStoreEngine, tools: T
         clock.advance(10);
       }
       const before = clock.now() - 10;
-      expect(await store.retain(before, 1)).toEqual(['task-0001']);
-      expect(await store.retain(before, 10)).toEqual(['task-0002']);
-      expect(await store.retain(before, 10)).toEqual([]);
+      expect(await store.endedBefore(before, 1)).toEqual(['task-0001']);
+      expect(await store.endedBefore(before, 10)).toEqual(['task-0001', 'task-0002']);
+      // Not one that was queued anew since, one that has not ended, or one that is not there.
+      await store.requeue('task-0002');
+      expect(await store.forget(['task-0001', 'task-0002', 'task-0004', 'task-0099', 'none'])).toBe(1);
+      expect(await store.forget(['task-0001'])).toBe(0);
+      expect(await store.endedBefore(before, 10)).toEqual([]);
       expect(await store.get('task-0001')).toBe(undefined);
-      expect((await store.counts()).total).toBe(2);
+      expect((await store.counts()).total).toBe(3);
       expect((await store.submit([newTask()]))[0]?.id).toBe('task-0005');
     });
 

@@ -17,6 +17,7 @@ it('shows order and recovery, loses nothing and leaves nothing', async () => {
   expect(stderr).toBe('');
   expect(code).toBe(0);
   expect(stdout).toContain('Killed the daemon with SIGKILL');
+  expect(stdout.match(/task-0003 \| got the prompt/g)).toHaveLength(1);
   expect(stdout).toContain('All tasks completed, none was lost.');
   const ends = ['task-0001', 'task-0003', 'task-0002'].map((id) => stdout.indexOf(`${id} | done`));
   expect(ends).toEqual(ends.toSorted((a, b) => a - b));

@@ -30,6 +30,18 @@ function open(options: Partial<ConstructorParameters<typeof LogFile>[0]> = {}) {
   return { file, path, folder, faults };
 }
 
+/** A file system of its own; where this machine does not let us mount, the test is skipped. */
+function smallDisk(skip: (note: string) => void, size: string): string {
+  const folder = tempFolder();
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder], { stdio: 'ignore' });
+    onTestFinished(() => void execFileSync('umount', [folder]));
+  } catch {
+    skip('mounting a small file system needs root');
+  }
+  return folder;
+}
+
 function linesOf(path: string, maxFiles: number): string[] {
   const files = [];
   for (let n = maxFiles; n >= 1; n -= 1) files.push(`${path}.${n}`);
@@ -102,14 +114,39 @@ describe('the log file', () => {
     expect(linesOf(path, 2)).toEqual(['old', 'z'.repeat(500)]);
   });
 
+  it('fills what somebody took out of the middle before it pushes the oldest out', () => {
+    const { file, path, folder } = open({ maxFiles: 4 });
+    const write = (n: number): void => file.write(`${n}:${'x'.repeat(900)}\n`);
+    for (let n = 1; n <= 5; n += 1) write(n);
+    rmSync(`${path}.2`);
+    rmSync(`${path}.3`);
+    write(6);
+    write(7);
+    expect(linesOf(path, 4).map((line) => line[0])).toEqual(['1', '4', '5', '6', '7']);
+    write(8);
+    expect(readdirSync(folder)).toHaveLength(5);
+    expect(linesOf(path, 4)[0]?.[0]).toBe('4');
+  });
+
+  it('holds lines while its folder is gone, and writes them when it is there again', () => {
+    const base = tempFolder();
+    const folder = join(base, 'daemon');
+    mkdirSync(folder);
+    const path = join(folder, 'daemon.log');
+    const { file, faults } = open({ path });
+    file.write('before\n');
+    rmSync(folder, { recursive: true });
+    file.write('meanwhile\n');
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toContain(`${path} cannot be written (ENOENT`);
+    mkdirSync(folder);
+    file.write('after\n');
+    expect(readFileSync(path, 'utf8')).toBe('meanwhile\nafter\n');
+    expect(faults.at(-1)).toBeUndefined();
+  });
+
   it('keeps whole lines on a full disk, holds the newest in memory, and says what it dropped', ({ skip }) => {
-    const folder = tempFolder();
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder], { stdio: 'ignore' });
-    } catch {
-      skip('mounting a small file system needs root');
-    }
-    onTestFinished(() => void execFileSync('umount', [folder]));
+    const folder = smallDisk(skip, '64k');
     const path = join(folder, 'daemon.log');
     const faults: unknown[] = [];
     const file = new LogFile({
@@ -135,5 +172,20 @@ describe('the log file', () => {
     expect(lines.filter((line) => typeof line.n === 'number').length + dropped).toBe(500);
     expect(lines.at(-2).n).toBe(499);
     expect(lines.at(-1).n).toBe('last');
+  });
+  it('rotates on a full disk without losing a line', ({ skip }) => {
+    const folder = smallDisk(skip, '64k');
+    const path = join(folder, 'daemon.log');
+    const { file } = open({ path, maxBytes: 8_000, maxFiles: 3 });
+    writeFileSync(join(folder, 'ballast'), Buffer.alloc(40_000));
+    // Room for two files and a bit: what comes later waits in memory.
+    const told = Array.from({ length: 60 }, (_, n) => JSON.stringify({ n, text: 'x'.repeat(900) }));
+    for (const line of told.slice(0, 40)) file.write(`${line}\n`);
+    for (const line of linesOf(path, 3)) JSON.parse(line);
+    rmSync(join(folder, 'ballast'));
+    for (const line of told.slice(40)) file.write(`${line}\n`);
+    expect(linesOf(path, 3)).toEqual(told.slice(-linesOf(path, 3).length));
+    for (const name of readdirSync(folder))
+      expect(statSync(join(folder, name)).size).toBeLessThanOrEqual(8_000);
   });
 });

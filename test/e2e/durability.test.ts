@@ -1,8 +1,10 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { findRunningDaemon } from '#aiwgd/ipc/running-daemon.js';
 import { startTimeOf } from '#aiwgd/platform/process-identity.js';
 import { FINAL_STATES, type Task } from '#aiwgd/protocol/task.js';
+import { mulberry, seedOf } from '../support/random.js';
 import { until } from '../support/temp.js';
 import { Project, script } from './support.js';
 
@@ -12,7 +14,7 @@ describe('kill -9 of the daemon', () => {
   it(
     `at ${ROUNDS} random moments under load loses no acknowledged task and no reported outcome`,
     async ({ annotate }) => {
-      const seed = Number(process.env['AIWGD_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+      const seed = seedOf();
       await annotate(`seed ${seed}`);
       const random = mulberry(seed);
       const project = new Project({
@@ -123,8 +125,7 @@ it('a lock that was removed is back at the next heartbeat, and stop finds the da
   const project = new Project({ config: { daemon: { heartbeat_interval_seconds: 1 } } });
   const { pid } = await project.start();
   rmSync(project.paths.lock);
-  await until('the lock is back', () => existsSync(project.paths.lock));
-  expect(project.daemon().pid).toBe(pid);
+  await until('the lock is back', () => findRunningDaemon(project.paths)?.pid === pid);
   await project.ok(['stop']);
   expect(startTimeOf(pid)).toBeUndefined();
   expect(existsSync(project.paths.lock)).toBe(false);
@@ -167,7 +168,8 @@ describe('what lies damaged in the folder', () => {
     await project.start();
     await project.ok(['task', 'submit', 'for later', '--delay', '1h']);
     await project.ok(['task', 'submit', 'work']);
-    const exported = () => readFileSync(project.paths.tasksExport, 'utf8');
+    const exported = () =>
+      existsSync(project.paths.tasksExport) ? readFileSync(project.paths.tasksExport, 'utf8') : '';
     await until('the agent runs', () => existsSync(join(project.root, 'runs')));
     await until('both are exported', () => /"state":"running"/.test(exported()));
     await project.kill();
@@ -182,18 +184,76 @@ describe('what lies damaged in the folder', () => {
     expect(health.issues).toMatchObject([{ code: 'database_empty' }]);
   });
 
-  it('a database that is removed under a running daemon is told in health, and a restart saves the queue', async () => {
+  it('a database that has lost its newest commits gets the tasks from tasks.json that it lacks', async () => {
+    const project = new Project({ config });
+    await project.start();
+    await project.ok(['task', 'submit', 'old', '--delay', '1h']);
+    await project.ok(['stop']);
+    await project.start();
+    await project.ok(['task', 'submit', 'new', '--delay', '1h']);
+    await project.ok(['task', 'submit', 'done', '--wait']);
+    const done = /"id":"task-0003"[^\n]*"state":"completed"/;
+    await until('all are exported', () => done.test(readFileSync(project.paths.tasksExport, 'utf8')));
+    await project.kill();
+    rm(project, 'tasks.db-wal');
+    await project.start();
+    expect(await issuesOf(project)).toEqual(['database_behind']);
+    const tasks = await project.json<Task[]>(['task', 'list']);
+    expect(tasks.map(({ id, prompt, state }) => [id, prompt, state])).toEqual([
+      ['task-0003', 'done', 'completed'],
+      ['task-0002', 'new', 'queued'],
+      ['task-0001', 'old', 'queued'],
+    ]);
+    expect(await project.ok(['task', 'submit', 'next', '--delay', '1h'])).toContain('task-0004');
+    await project.ok(['restart']);
+    expect(await issuesOf(project)).toEqual([]);
+  });
+
+  it('a database that is removed under a running daemon is written anew, told in health, and survives a kill', async () => {
     const project = new Project({ config: { ...config, daemon: { heartbeat_interval_seconds: 0.2 } } });
     await project.start();
     await project.ok(['task', 'submit', 'for later', '--delay', '1h']);
     for (const file of readdirSync(project.paths.daemon)) if (file.startsWith('tasks.db')) rm(project, file);
-    await until('health tells', async () => {
-      const { health } = await project.json<{ health: { issues: { code: string }[] } }>(['status']);
-      return health.issues.some(({ code }) => code === 'database_gone');
-    });
-    await project.ok(['restart']);
-    const { state, prompt } = await project.json<Task>(['task', 'get', 'task-0001']);
-    expect({ state, prompt }).toEqual({ state: 'queued', prompt: 'for later' });
+    await until('health tells', async () => (await issuesOf(project)).includes('database_gone'));
+    rmSync(project.paths.tasksExport, { force: true });
+    await project.ok(['task', 'submit', 'another', '--delay', '1h']);
+    await project.kill();
+    await project.start();
+    expect((await project.json<Task[]>(['task', 'list'])).map(({ prompt }) => prompt)).toEqual([
+      'another',
+      'for later',
+    ]);
+    expect(await issuesOf(project)).toEqual([]);
+  });
+
+  it('a folder that is removed under a running daemon is made again with all that the daemon holds', async () => {
+    const project = new Project({ config: { ...config, daemon: { heartbeat_interval_seconds: 0.2 } } });
+    const { pid } = await project.start();
+    const client = await project.connect();
+    await client.task.submit({ prompt: 'for later', delayMs: 3_600_000 });
+    remove(project.paths.aiwg);
+    const { socket, lock, pid: pidFile, database } = project.paths;
+    await until('its files are back', () =>
+      [socket, lock, pidFile, database].every((file) => existsSync(file)),
+    );
+    expect(project.daemon().pid).toBe(pid);
+    expect(await issuesOf(project)).toEqual(expect.arrayContaining(['database_gone', 'folder_gone']));
+    expect((await project.json<Task>(['task', 'get', 'task-0001'])).prompt).toBe('for later');
+    expect(await client.task.get({ taskId: 'task-0001' })).toMatchObject({ state: 'queued' });
+    expect(await project.ok(['task', 'submit', 'next', '--agent', 'sh', '--wait'])).toContain('next');
+    expect(readFileSync(project.paths.log, 'utf8')).toContain('was removed or replaced');
+    await project.ok(['stop']);
+    expect(startTimeOf(pid)).toBeUndefined();
+    expect(existsSync(pidFile)).toBe(false);
+  });
+
+  it('a project that is removed under its daemon ends it, and is not made again', async () => {
+    const project = new Project({ config: { ...config, daemon: { heartbeat_interval_seconds: 0.2 } } });
+    const { pid } = await project.start();
+    await project.ok(['task', 'submit', 'for later', '--delay', '1h']);
+    remove(project.root);
+    await until('the daemon is gone', () => startTimeOf(pid) === undefined);
+    expect(existsSync(project.root)).toBe(false);
   });
 
   it("the original program's tasks.json is taken in, a damaged one kept aside", async () => {
@@ -231,6 +291,17 @@ describe('what lies damaged in the folder', () => {
   });
 });
 
+/** In one step: the daemon makes anew what it misses while we remove file after file. */
+function remove(folder: string): void {
+  renameSync(folder, `${folder}.gone`);
+  rmSync(`${folder}.gone`, { recursive: true });
+}
+
+async function issuesOf(project: Project): Promise<string[]> {
+  const { health } = await project.json<{ health: { issues: { code: string }[] } }>(['status']);
+  return health.issues.map(({ code }) => code);
+}
+
 function rm(project: Project, file: string): void {
   rmSync(join(project.paths.daemon, file));
 }
@@ -257,15 +328,4 @@ function original(id: string, state: string): object {
 /** Within what retention keeps. */
 function yesterday(second: number): string {
   return new Date(Date.now() - 86_400_000 + second * 1000).toISOString();
-}
-
-/** A small generator of numbers in [0, 1), the same for the same seed. */
-function mulberry(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }

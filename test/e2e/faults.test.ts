@@ -1,12 +1,11 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { DaemonStatus } from '#aiwgd/protocol/status.js';
 import type { Task } from '#aiwgd/protocol/task.js';
 import { until } from '../support/temp.js';
-import { CLI, isRoot, Project, runProgram, script } from './support.js';
+import { CLI, isRoot, Project, script } from './support.js';
 
 const config = { default_agent: 'sh', agents: { sh: script('cat') } };
 
@@ -19,43 +18,6 @@ function mount(folder: string, ...options: string[]): void {
   onTestFinished(() => void execFileSync('umount', ['-l', folder]));
 }
 
-describe.runIf(isRoot())('a full disk', () => {
-  it('refuses submits with a clear error, loses nothing, and is over when there is room', async () => {
-    const p = new Project({ config });
-    mkdirSync(p.paths.daemon);
-    mount(p.paths.daemon, 'size=3m');
-    await p.start();
-    const acknowledged: string[] = [];
-    const ballast = join(p.paths.daemon, 'ballast');
-    for (let n = 0; n < 3; n += 1) {
-      acknowledged.push(
-        (await p.json<{ taskId: string }>(['task', 'submit', `before ${n}`, '--delay', '1h'])).taskId,
-      );
-    }
-    const fill = await runProgram('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=4k'], {
-      env: p.env,
-      cwd: p.root,
-    });
-    expect(fill.stderr).toContain('No space');
-    const big = 'x'.repeat(100_000);
-    const refused = await p.run(['task', 'submit', '-', '--json'], { input: big });
-    expect(refused.code).toBe(1);
-    expect(refused.stderr).toMatch(/full/);
-    const status = await p.json<DaemonStatus>(['status']);
-    expect(status.pid).toBe(p.daemon().pid);
-    rmSync(ballast);
-    acknowledged.push(
-      (await p.json<{ taskId: string }>(['task', 'submit', '-', '--delay', '1h'], { input: big })).taskId,
-    );
-    await p.kill();
-    await p.start();
-    for (const taskId of acknowledged) {
-      expect((await p.json<Task>(['task', 'get', taskId])).state).toBe('queued');
-    }
-    expect(await p.ok(['task', 'submit', 'after', '--wait'])).toContain('after');
-  });
-});
-
 describe.runIf(isRoot())('a read-only disk', () => {
   it('is named as the reason why the daemon does not start', async () => {
     const p = new Project();
@@ -65,6 +27,84 @@ describe.runIf(isRoot())('a read-only disk', () => {
     const { code, stderr } = await p.run(['start']);
     expect(code).toBe(1);
     expect(stderr).toMatch(/read-only/i);
+  });
+});
+
+describe('a daemon without file descriptors', () => {
+  it('keeps the tasks in the queue, says what is short, and goes on when there are more', async ({
+    skip,
+  }) => {
+    if (process.platform !== 'linux') skip('only Linux limits the files of a process that runs');
+    const p = new Project({
+      config: {
+        daemon: { heartbeat_interval_seconds: 0.2, max_parallel_actions: 3 },
+        default_agent: 'sh',
+        agents: { sh: script('cat'), long: script('until test -e go; do sleep 0.02; done') },
+      },
+    });
+    const { pid } = await p.start();
+    const client = await p.connect();
+    await client.task.submit({ prompt: 'x', agent: 'long' });
+    await until('it runs', async () => (await client.task.stats()).running === 1);
+    const limit = (files: number): void =>
+      void execFileSync('prlimit', ['--pid', String(pid), `--nofile=${files}:`]);
+    limit(readdirSync(`/proc/${pid}/fd`).length);
+    for (let n = 0; n < 5; n += 1) await client.task.submit({ prompt: `p${n}` });
+    await until('health tells', async () => {
+      const { health } = await client.daemon.status();
+      const messages = health.issues.map(({ message }) => message).join(' ');
+      return messages.includes('EMFILE');
+    });
+    writeFileSync(join(p.root, 'go'), '');
+    await until('the one that ran has ended', async () => (await client.task.stats()).completed >= 1);
+    limit(1024);
+    await until('all are done', async () => (await client.task.stats()).completed === 6);
+    await until(
+      'health has recovered',
+      async () => (await client.daemon.status()).health.issues.length === 0,
+    );
+    for (const task of await client.task.list())
+      expect(task).toMatchObject({ state: 'completed', attempt: 1 });
+    await p.ok(['ping']);
+  });
+});
+
+describe('a daemon that was suspended (SIGSTOP, a laptop that slept)', () => {
+  it('goes on where it was: nothing is ended wrongly, run twice, or told in a storm', async () => {
+    const p = new Project({
+      config: {
+        daemon: { heartbeat_interval_seconds: 0.1 },
+        default_agent: 'short',
+        agents: {
+          short: script('touch up; until test -e go; do sleep 0.02; done; cat'),
+          long: script('touch up2; until test -e end; do sleep 0.02; done; cat'),
+        },
+      },
+    });
+    const { pid } = await p.start();
+    const client = await p.connect();
+    await client.task.submit({ prompt: 'short' });
+    await client.task.submit({ prompt: 'long', agent: 'long' });
+    await until('both run', () => ['up', 'up2'].every((name) => readdirSync(p.root).includes(name)));
+    process.kill(pid, 'SIGSTOP');
+    const asked = client.task.submit({ prompt: 'asked meanwhile' });
+    writeFileSync(join(p.root, 'go'), '');
+    // Twenty heartbeats.
+    const end = performance.now() + 2000;
+    await until('it has slept for long', () => performance.now() > end);
+    process.kill(pid, 'SIGCONT');
+    expect((await asked).taskId).toBe('task-0003');
+    await until('what ended is told', async () => (await client.task.stats()).completed === 2);
+    expect(await client.task.get({ taskId: 'task-0001' })).toMatchObject({
+      state: 'completed',
+      result: 'short',
+    });
+    expect(await client.task.get({ taskId: 'task-0002' })).toMatchObject({ state: 'running', attempt: 1 });
+    writeFileSync(join(p.root, 'end'), '');
+    await until('all are done', async () => (await client.task.stats()).completed === 3);
+    for (const { attempt } of await client.task.list()) expect(attempt).toBe(1);
+    expect((await client.daemon.status()).health.status).toBe('healthy');
+    expect(readFileSync(p.paths.log, 'utf8').split('\n').length).toBeLessThan(30);
   });
 });
 

@@ -60,7 +60,7 @@ describe('stop leaves no process of agents that heed no SIGTERM', () => {
     await endedInOrder(project);
   });
 
-  it.each([['--timeout', '1'], ['--timeout', '0'], ['--force']])('with %s %s', async (...options) => {
+  it.each([[['--timeout', '1']], [['--timeout', '0']], [['--force']]])('with %s', async (options) => {
     const project = await atWork();
     const { pid } = project.daemon();
     const begun = performance.now();
@@ -93,6 +93,16 @@ describe('stop leaves no process of agents that heed no SIGTERM', () => {
     await project.ok(['stop', '--timeout', '20']);
     expect(exportedState(project)).toBe('completed');
   });
+});
+
+it('stop with a --timeout of more than a day is refused, and nothing is stopped', async () => {
+  const project = new Project({ config });
+  const running = await project.start();
+  expect(await project.run(['stop', '--timeout', '100000'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('graceMs'),
+  });
+  expect(isAlive(running)).toBe(true);
 });
 
 describe('a daemon that does not answer', () => {
@@ -150,7 +160,11 @@ describe('after a crash', () => {
     await project.ok(['task', 'submit', 'next', '--delay', '1']);
     await project.kill();
     project.configure({ mistyped: true });
-    expect(await project.json(['stop'])).toEqual({ stopped: false, pid: null, agentsEnded: 1 });
+    expect(await project.json(['stop', '--timeout', '1'])).toEqual({
+      stopped: false,
+      pid: null,
+      agentsEnded: 1,
+    });
     await endedInOrder(project);
   });
 
@@ -160,7 +174,7 @@ describe('after a crash', () => {
     project.configure({ mistyped: true });
     expect((await project.run(['start'])).code).toBe(1);
     expect((await project.run(['status'])).stdout).toContain('task-0001');
-    expect(await project.ok(['stop'])).toContain('ended 1 agent');
+    expect(await project.ok(['stop', '--force'])).toContain('ended 1 agent');
     await endedInOrder(project);
   });
 

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { lstatSync, mkdirSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Project, script } from './support.js';
 
@@ -39,6 +39,21 @@ describe('start', () => {
     expect(code).toBe(1);
     expect(stderr).toContain(`${project.paths[folder]} is not a folder; move it away`);
   });
+});
+
+it('what a kill left half written is gone after the next start', async () => {
+  const project = new Project({ config });
+  mkdirSync(project.paths.events, { recursive: true });
+  const { daemon, events, pid, config: file } = project.paths;
+  const left = [
+    `${daemon}/tasks.db.tmp`,
+    `${daemon}/state.json.tmp`,
+    `${events}/dead-letters.json.tmp`,
+  ].concat(`${pid}.tmp`, `${file}.tmp`);
+  for (const path of left) writeFileSync(path, '{"half');
+  await project.start();
+  await project.ok(['stop']);
+  expect(left.filter((path) => existsSync(path))).toEqual([]);
 });
 
 it('a lock that cannot be read is named without a stack', async () => {

@@ -16,8 +16,13 @@ export function temporaryFolder(): string {
 }
 
 /** An SQLite store in `folder` that is closed with the test. */
-export async function openStore(folder: string, clock = systemClock) {
-  const opened = await openSqliteTaskStore({ path: join(folder, 'tasks.db'), clock, log: noLog });
+export async function openStore(folder: string, clock = systemClock, onRescued?: (message: string) => void) {
+  const opened = await openSqliteTaskStore({
+    path: join(folder, 'tasks.db'),
+    clock,
+    log: noLog,
+    ...(onRescued === undefined ? {} : { onRescued }),
+  });
   onTestFinished(() => opened.store[Symbol.asyncDispose]());
   return opened;
 }

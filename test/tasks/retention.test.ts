@@ -1,6 +1,8 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it, vi } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import type { Log } from '#aiwgd/platform/log.js';
 import { OutputFiles } from '#aiwgd/tasks/output-files.js';
 import { Retention } from '#aiwgd/tasks/retention.js';
 import { FakeClock, MemoryTaskStore, newTask } from '#aiwgd/testing/index.js';
@@ -8,7 +10,7 @@ import { noLog, temporaryFolder } from './open-store.js';
 
 const DAY_MS = 86_400_000;
 
-async function setUp(count: number, days: number) {
+async function setUp(count: number, days: number, warn: Log['warn'] = () => {}) {
   const clock = new FakeClock();
   const store = new MemoryTaskStore(clock);
   const files = new OutputFiles({ actionsDir: join(temporaryFolder(), 'actions') });
@@ -16,7 +18,7 @@ async function setUp(count: number, days: number) {
   const { folder } = files.paths('task-0001', 1);
   mkdirSync(folder, { recursive: true });
   for (const { id } of submitted) await store.requestCancel(id);
-  const start = (): Retention => new Retention({ store, files, clock, days, log: noLog });
+  const start = (): Retention => new Retention({ store, files, clock, days, log: { ...noLog, warn } });
   const left = async (): Promise<number> => (await store.counts()).total;
   return { clock, store, folder, start, left };
 }
@@ -52,4 +54,34 @@ it('applies a new limit at once, and does nothing after it was closed', async ()
   await store.submit([newTask()]);
   retention.setDays(0);
   expect(clock.pending).toBe(0);
+});
+
+it('removes the files of a task before it forgets the task, so that none are left when it is cut off', async () => {
+  const { clock, folder, start, store } = await setUp(3, 30);
+  clock.advance(31 * DAY_MS);
+  const forgotten: string[][] = [];
+  store.forget = async (ids) => {
+    expect(existsSync(folder)).toBe(false);
+    forgotten.push([...ids]);
+    throw new Error('killed here');
+  };
+  await using closing = { retention: start(), [Symbol.asyncDispose]: () => closing.retention.close() };
+  clock.advance(0);
+  await vi.waitFor(() => expect(forgotten).toEqual([['task-0001', 'task-0002', 'task-0003']]));
+});
+
+it('forgets the others where one folder cannot be removed, and says which', async ({ skip }) => {
+  const warned: object[] = [];
+  const { clock, folder, start, left } = await setUp(3, 30, (fields) => warned.push(fields));
+  try {
+    execFileSync('chattr', ['+i', folder], { stdio: 'ignore' });
+  } catch {
+    skip('chattr +i needs root, and a file system that knows it');
+  }
+  onTestFinished(() => void execFileSync('chattr', ['-i', folder]));
+  clock.advance(31 * DAY_MS);
+  await using closing = { retention: start(), [Symbol.asyncDispose]: () => closing.retention.close() };
+  clock.advance(0);
+  await vi.waitFor(async () => expect(await left()).toBe(0));
+  expect(warned).toMatchObject([{ taskId: 'task-0001' }]);
 });

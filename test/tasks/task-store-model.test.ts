@@ -63,7 +63,7 @@ const command = fc.oneof(
   fc.record({ do: fc.constant('cancel' as const), index }),
   fc.record({ do: fc.constant('requeue' as const), index }),
   fc.record({ do: fc.constant('advance' as const), ms: fc.nat(150) }),
-  fc.record({ do: fc.constant('retain' as const), ago: fc.nat(300), limit: fc.nat(2) }),
+  fc.record({ do: fc.constant('forget' as const), ago: fc.nat(300), limit: fc.nat(2) }),
   fc.record({
     do: fc.constant('list' as const),
     state: fc.constantFrom(undefined, 'queued' as const, 'completed' as const),
@@ -168,8 +168,10 @@ class Driver {
         return store.requestCancel(id);
       case 'requeue':
         return store.requeue(id);
-      case 'retain':
-        return store.retain(this.#clock.now() - c.ago, c.limit);
+      case 'forget': {
+        const ids = await store.endedBefore(this.#clock.now() - c.ago, c.limit);
+        return [ids, await store.forget([...ids, 'task-0001'])];
+      }
       case 'list':
         return store.list({
           limit: c.limit,

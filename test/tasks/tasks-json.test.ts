@@ -185,10 +185,10 @@ describe('TasksExport', () => {
     await store.submit([newTask()]);
     tasks.changed();
     await tasks.flush();
-    expect(errors).toMatchObject([undefined, { code: 'EISDIR' }]);
+    expect(errors).toMatchObject([undefined, { cause: { code: 'EISDIR' } }]);
     expect(read().tasks.length).toBe(1);
     rmSync(`${path}.tmp`, { recursive: true });
-    clock.advance(30_000);
+    clock.advance(5_000);
     await vi.waitFor(() => expect(read().tasks.length).toBe(2));
     await vi.waitFor(() => expect(errors.slice(2)).toEqual([undefined]));
     await tasks.close();

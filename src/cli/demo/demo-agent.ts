@@ -17,6 +17,6 @@ for (const step of ['reading the project', 'thinking', 'editing NOTES.md']) {
   say(step);
 }
 await pause(STEP_MS);
-// An attempt may be repeated after a crash, so the work is made to be safe to repeat.
+// After a reboot, say, another attempt follows, so the work is made to be safe to repeat.
 if (!readFileSync('NOTES.md', 'utf8').includes(note)) appendFileSync('NOTES.md', note);
 say('done');

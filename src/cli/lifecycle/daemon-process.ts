@@ -6,15 +6,11 @@ const SHORTEST_POLL_MS = 2;
 const LONGEST_POLL_MS = 50;
 const PROGRESS_AFTER_MS = 1_000;
 
-/**
- * Signals exactly this process, never another that got its pid, and wakes it where it was frozen (SIGSTOP, Ctrl-Z);
- * nothing happens where it has gone.
- */
+/** Signals exactly this process, never another that got its pid; nothing happens where it has gone. */
 export function signalTo(daemon: ProcessIdentity, signal: NodeJS.Signals): void {
   if (!isAlive(daemon)) return;
   try {
     process.kill(daemon.pid, signal);
-    process.kill(daemon.pid, 'SIGCONT');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ESRCH') return;
@@ -22,6 +18,11 @@ export function signalTo(daemon: ProcessIdentity, signal: NodeJS.Signals): void 
       cause: error,
     });
   }
+}
+
+/** Lets a daemon that was frozen (SIGSTOP, Ctrl-Z) hear what it is told. */
+export function wake(daemon: ProcessIdentity): void {
+  signalTo(daemon, 'SIGCONT');
 }
 
 /**

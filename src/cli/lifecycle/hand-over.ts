@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.js';
 import type { ProcessIdentity } from '../../platform/process-identity.js';
 import { AiwgdError } from '../../protocol/errors.js';
-import { signalTo, waitUntilGone } from './daemon-process.js';
+import { signalTo, waitUntilGone, wake } from './daemon-process.js';
 
 /** No agent is waited for: this is for storing what is on its way, and for closing. */
 const HAND_OVER_LIMIT_MS = 30_000;
@@ -16,6 +16,7 @@ export async function handOver(
   clock: Clock,
   request: () => Promise<boolean>,
 ): Promise<void> {
+  wake(daemon);
   if (!(await request())) signalTo(daemon, 'SIGUSR2');
   if (await waitUntilGone(daemon, HAND_OVER_LIMIT_MS, clock)) return;
   throw new AiwgdError(

@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.js';
 import type { ProcessIdentity } from '../../platform/process-identity.js';
 import { AiwgdError } from '../../protocol/errors.js';
-import { signalTo, waitUntilGone } from './daemon-process.js';
+import { signalTo, waitUntilGone, wake } from './daemon-process.js';
 
 /** The configured grace where nobody says otherwise. */
 export const DEFAULT_GRACE_MS = 15_000;
@@ -42,6 +42,7 @@ export async function stopDaemon(
   options: StopOptions = {},
 ): Promise<StopOutcome> {
   const { request, force = false, graceMs, onWait } = options;
+  wake(daemon);
   const asked = request !== undefined && (await request());
   if (!asked) signalTo(daemon, 'SIGTERM');
   if (force) return forceOut(daemon, clock, options);

@@ -1,4 +1,5 @@
 import type { Clock } from '../../platform/clock.js';
+import { AiwgdError } from '../../protocol/errors.js';
 import type { ParamsOf } from '../../protocol/method-types.js';
 import type { ProjectPaths } from '../../protocol/project-paths.js';
 import { plural } from '../output/format.js';
@@ -8,7 +9,7 @@ import { DEFAULT_GRACE_MS } from './stop-daemon.js';
 
 const REQUEST_LIMIT_MS = 3_000;
 
-/** Asks the daemon over its socket to stop. False where it does not answer: then a signal has to do. */
+/** Asks the daemon over its socket to stop. False where it does not answer: then a signal has to do. Throws INVALID_PARAMS. */
 export async function askToStop(
   paths: ProjectPaths,
   clock: Clock,
@@ -18,7 +19,9 @@ export async function askToStop(
   try {
     await withDeadline(clock, REQUEST_LIMIT_MS, (signal) => askDaemon(paths, 'daemon.stop', params, signal));
     return true;
-  } catch {
+  } catch (error) {
+    // It heard us, and said no: a signal would be something else than was wanted.
+    if (error instanceof AiwgdError && error.code === 'INVALID_PARAMS') throw error;
     // Deaf or half dead: the caller sends the signal that says the same.
     return false;
   }

@@ -228,12 +228,24 @@ export class Engine {
     return (this.#find.nextRunAt.get() as { at: number | null }).at;
   }
 
-  retain(before: number, limit: number): string[] {
-    return seqsOf(this.#find.endedBefore.all(before, limit)).map((seq) => {
+  /** Writes and changes nothing: shows whether the disk takes what is written. */
+  touch(): void {
+    this.#do.touch.run();
+    this.#do.untouch.run();
+  }
+
+  endedBefore(before: number, limit: number): string[] {
+    return seqsOf(this.#find.endedBefore.all(before, limit)).map(taskIdOf);
+  }
+
+  forget(seqs: readonly number[]): number {
+    return seqs.filter((seq) => {
+      const row = this.#stateOf(seq);
+      if (row === undefined || !isFinal(row.state)) return false;
       this.#do.forget.run(seq);
       this.#do.forgetInput.run(seq);
-      return taskIdOf(seq);
-    });
+      return true;
+    }).length;
   }
 
   import(rows: readonly ImportRow[]): number {

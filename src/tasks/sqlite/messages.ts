@@ -17,6 +17,8 @@ export interface WorkerOptions {
 export type ToWorker = { type: 'open' } | { type: 'batch'; batch: readonly Operation[] } | { type: 'close' };
 
 export type FromWorker =
-  | { type: 'ready'; unused: boolean }
+  | { type: 'ready'; newest: number | null }
   | { type: 'failed'; damaged: boolean; error: ErrorMessage }
-  | { type: 'results'; results: OperationResult[] };
+  | { type: 'results'; results: OperationResult[] }
+  /** The files were gone from under the database; it was written anew, nothing of the batch was done, the thread ends. */
+  | { type: 'rescued' };

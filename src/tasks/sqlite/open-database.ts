@@ -13,10 +13,14 @@ const WAL_LIMIT_BYTES = 8 * 1024 * 1024;
 
 /**
  * Opens the database at `path`, making or migrating it as needed. Throws SQLite's own error (`isDamage` tells a damaged
- * file from other trouble), or STORAGE_FAILED for a directory and for a database of a newer program. `unused`: it has
- * never held a task.
+ * file from other trouble), or STORAGE_FAILED for a directory and for a database of a newer program. `newest` is
+ * the number of the newest task that it has ever held, null where it never held one.
  */
-export function openDatabase(path: string): { db: DatabaseSyncInstance; engine: Engine; unused: boolean } {
+export function openDatabase(path: string): {
+  db: DatabaseSyncInstance;
+  engine: Engine;
+  newest: number | null;
+} {
   makePrivateFile(path);
   const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   try {
@@ -29,7 +33,7 @@ export function openDatabase(path: string): { db: DatabaseSyncInstance; engine: 
     migrate(db);
     const engine = new Engine(db);
     engine.probe();
-    return { db, engine, unused: isUnused(db) };
+    return { db, engine, newest: newestIn(db) };
   } catch (error) {
     db.close();
     throw error;
@@ -37,8 +41,11 @@ export function openDatabase(path: string): { db: DatabaseSyncInstance; engine: 
 }
 
 /** A task leaves its number here when it is inserted, also when it is forgotten later. */
-function isUnused(db: DatabaseSyncInstance): boolean {
-  return db.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'tasks'").get() === undefined;
+function newestIn(db: DatabaseSyncInstance): number | null {
+  const row = db.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'tasks'").get() as
+    | { seq: number }
+    | undefined;
+  return row?.seq ?? null;
 }
 
 /** SQLite gives the -wal and -shm files the mode of the database. */

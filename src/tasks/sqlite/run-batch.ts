@@ -7,7 +7,7 @@ import { fromErrorMessage, storageError, toErrorMessage } from './storage-error.
 /** A batch ends where the texts of its answers come to more than this: they all go to the main thread at once. */
 const ANSWER_CHARACTERS = 16 * 1024 * 1024;
 
-const READS: ReadonlySet<Operation['name']> = new Set(['get', 'list', 'counts', 'nextRunAt']);
+const READS: ReadonlySet<Operation['name']> = new Set(['get', 'list', 'counts', 'nextRunAt', 'endedBefore']);
 
 /**
  * Carries out a batch as one transaction, one flush of the disk. An operation that fails is undone alone. When the
@@ -21,7 +21,7 @@ export function runBatch(
   batch: readonly Operation[],
   path: string,
 ): OperationResult[] {
-  const failed = (error: unknown): OperationResult => ({ error: toErrorMessage(storageError(error, path)) });
+  const failed = failureAt(path);
   try {
     db.exec(batch.some(isWrite) ? 'BEGIN IMMEDIATE' : 'BEGIN');
     const results = untilFull(batch, (operation) => {
@@ -40,10 +40,25 @@ export function runBatch(
     return results;
   } catch (error) {
     rollBack(db);
-    return untilFull(batch, (operation) =>
-      isWrite(operation) ? failed(error) : attempt(engine, operation, failed),
-    );
+    return readsOnly(engine, batch, path, error);
   }
+}
+
+/** Carries out the reads of a batch; every write fails with `error`. */
+export function readsOnly(
+  engine: Engine,
+  batch: readonly Operation[],
+  path: string,
+  error: unknown,
+): OperationResult[] {
+  const failed = failureAt(path);
+  return untilFull(batch, (operation) =>
+    isWrite(operation) ? failed(error) : attempt(engine, operation, failed),
+  );
+}
+
+function failureAt(path: string): (error: unknown) => OperationResult {
+  return (error) => ({ error: toErrorMessage(storageError(error, path)) });
 }
 
 function untilFull(

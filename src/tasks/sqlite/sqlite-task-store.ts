@@ -20,6 +20,7 @@ import type {
   TaskPage,
   TaskStore,
 } from '../task-store.js';
+import { DiskWatch } from './disk-watch.js';
 import { GroupCommit } from './group-commit.js';
 import type { Operation, OperationResult, ResultOfOperation } from './messages.js';
 import { claimOfRow, importRowOf, taskOfRow } from './rows.js';
@@ -32,6 +33,10 @@ export interface SqliteTaskStoreOptions {
   log: Log;
   /** A thread that was prepared for this path. */
   thread?: StoreThread;
+  /** Told when the files had been removed or replaced under the store, which then wrote them anew. */
+  onRescued?: (message: string) => void;
+  /** Told the reason when the disk takes nothing (it is full, say), and undefined when it does again. */
+  onFault?: (message: string | undefined) => void;
 }
 
 const FIRST_RESTART_DELAY_MS = 100;
@@ -39,18 +44,19 @@ const LONGEST_RESTART_DELAY_MS = 10_000;
 
 /**
  * Opens the durable store, in a thread of its own. A damaged database is moved aside and `damaged` names where it is
- * kept; `unused` says that it has never held a task. Throws STORAGE_FAILED (also for a database of a newer program, which is left as it is) or STORAGE_FULL.
+ * kept; `newest` is the number of the newest task that it has ever held, null where it never held one. Throws STORAGE_FAILED (also for a database of a newer program, which is left as it is) or STORAGE_FULL.
  */
 export async function openSqliteTaskStore(
   options: SqliteTaskStoreOptions,
-): Promise<{ store: TaskStore; damaged: string | null; unused: boolean }> {
+): Promise<{ store: TaskStore; damaged: string | null; newest: number | null }> {
   const thread = await StoreThread.start(options.path, options.clock.now(), options.thread);
-  return { store: new SqliteTaskStore(options, thread), damaged: thread.damaged, unused: thread.unused };
+  return { store: new SqliteTaskStore(options, thread), damaged: thread.damaged, newest: thread.newest };
 }
 
 class SqliteTaskStore implements TaskStore {
   readonly #options: SqliteTaskStoreOptions;
   readonly #commits = new GroupCommit((batch) => this.#send(batch));
+  readonly #watch: DiskWatch;
   readonly #closing = new AbortController();
   /** The thread, or the attempt to start one; undefined when the last one ended unexpectedly. */
   #thread: Promise<StoreThread> | undefined;
@@ -60,6 +66,11 @@ class SqliteTaskStore implements TaskStore {
 
   constructor(options: SqliteTaskStoreOptions, thread: StoreThread) {
     this.#options = options;
+    this.#watch = new DiskWatch({
+      clock: options.clock,
+      probe: () => this.#run({ name: 'touch', args: [] }),
+      onFault: (message) => options.onFault?.(message),
+    });
     this.#thread = Promise.resolve(thread);
   }
 
@@ -132,9 +143,13 @@ class SqliteTaskStore implements TaskStore {
     return this.#run({ name: 'nextRunAt', args: [] });
   }
 
-  async retain(before: number, limit: number): Promise<string[]> {
+  async endedBefore(before: number, limit: number): Promise<string[]> {
     requireWholeNumber('limit', limit, 0, 1000);
-    return this.#run({ name: 'retain', args: [before, limit] });
+    return this.#run({ name: 'endedBefore', args: [before, limit] });
+  }
+
+  async forget(ids: readonly string[]): Promise<number> {
+    return this.#run({ name: 'forget', args: [ids.map((id) => seqOf(id) ?? -1)] });
   }
 
   async import(tasks: readonly StoredTask[]): Promise<number> {
@@ -156,6 +171,7 @@ class SqliteTaskStore implements TaskStore {
   async #close(): Promise<void> {
     // A pause before a restart is cut short; what waits for it is tried once more, and answered either way.
     this.#closing.abort();
+    this.#watch.close();
     await this.#commits.drain();
     const thread = await this.#thread?.catch(() => undefined);
     await thread?.close();
@@ -176,7 +192,11 @@ class SqliteTaskStore implements TaskStore {
       const thread = await this.#thread;
       const results = await thread.run(batch);
       this.#failures = 0;
-      return results;
+      if (results !== 'rescued') {
+        this.#watch.note(results);
+        return results;
+      }
+      this.#thread = this.#reopen();
     } catch (error) {
       this.#thread = undefined;
       this.#failures += 1;
@@ -186,6 +206,17 @@ class SqliteTaskStore implements TaskStore {
       );
       throw error;
     }
+    return this.#send(batch);
+  }
+
+  #reopen(): Promise<StoreThread> {
+    const { path, clock, log, onRescued } = this.#options;
+    const message =
+      `${path} was removed or replaced while the daemon runs. It was written anew from what the daemon held, nothing ` +
+      'is lost; another file in its place was kept aside. To empty or exchange the queue, stop the daemon first.';
+    log.error({ path }, message);
+    onRescued?.(message);
+    return StoreThread.start(path, clock.now());
   }
 
   async #restart(): Promise<StoreThread> {

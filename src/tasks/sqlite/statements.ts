@@ -66,6 +66,8 @@ export function prepareStatements(db: DatabaseSyncInstance) {
       UPDATE tasks SET state = 'queued', completed_at = NULL, started_at = NULL, ${NO_LEASE}, attempt = 0,
         retries_left = retries, takeovers = 0, session_id = NULL, error = NULL, run_at = NULL, wait_reason = NULL, ${NO_TRACE}
       WHERE seq = ?`),
+    touch: db.prepare("INSERT INTO task_counts VALUES ('', 0)"),
+    untouch: db.prepare("DELETE FROM task_counts WHERE state = ''"),
     forget: db.prepare('DELETE FROM tasks WHERE seq = ?'),
     forgetInput: db.prepare('DELETE FROM task_inputs WHERE seq = ?'),
   };

@@ -75,7 +75,7 @@ export function storageError(error: unknown, path: string): AiwgdError {
     return new AiwgdError('STORAGE_FULL', message, options);
   }
   const name = (error as SqliteError).sqliteCodeName;
-  const message = `${path} cannot be read or written: ${reason}${name === undefined ? '' : ` (${name})`}`;
+  const message = `${path} cannot be read or written: ${reason}${name === undefined ? '' : ` (${name})`}. Look at the disk, and at who may write there.`;
   return new AiwgdError('STORAGE_FAILED', message, options);
 }
 

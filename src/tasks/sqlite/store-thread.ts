@@ -18,8 +18,8 @@ export class StoreThread {
   #hasEnded = false;
   /** Where a damaged database was moved to; null when the one at the path was sound or new. */
   damaged: string | null = null;
-  /** Whether the database has never held a task. */
-  unused = false;
+  /** The number of the newest task that the database has ever held; null where it never held one. */
+  newest: number | null = null;
 
   private constructor(options: WorkerOptions) {
     this.#path = options.path;
@@ -81,19 +81,26 @@ export class StoreThread {
     this.#send({ type: 'open' });
     const message = await answer;
     if (message.type === 'ready') {
-      this.unused = message.unused;
+      this.newest = message.newest;
       return undefined;
     }
     await this.#worker.terminate();
     return message.type === 'failed' ? message : { damaged: false, error: toErrorMessage(this.#endError(0)) };
   }
 
-  /** Carries out one batch; the next one may follow when this one is answered. */
-  async run(batch: readonly Operation[]): Promise<OperationResult[]> {
+  /**
+   * Carries out one batch; the next one may follow when this one is answered. `rescued`: the database had been removed
+   * and was written anew; nothing of the batch was done, and the thread has ended.
+   */
+  async run(batch: readonly Operation[]): Promise<OperationResult[] | 'rescued'> {
     if (this.#hasEnded) throw this.#endError(0);
     const answer = this.#answer();
     this.#send({ type: 'batch', batch });
     const message = await answer;
+    if (message.type === 'rescued') {
+      await this.ended;
+      return 'rescued';
+    }
     if (message.type !== 'results') throw this.#endError(0);
     return message.results;
   }

@@ -1,9 +1,10 @@
 // Entry of the store's thread: SQLite's calls, disk flushes included, block this thread and not the daemon's.
 import { existsSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { FromWorker, ToWorker, WorkerOptions } from './messages.js';
+import { DatabaseFiles } from './database-files.js';
+import type { FromWorker, Operation, ToWorker, WorkerOptions } from './messages.js';
 import { openDatabase } from './open-database.js';
-import { runBatch } from './run-batch.js';
+import { readsOnly, runBatch } from './run-batch.js';
 import { isDamage, storageError, toErrorMessage } from './storage-error.js';
 
 if (parentPort === null) throw new Error('This file is the entry of a worker thread.');
@@ -14,12 +15,16 @@ function send(message: FromWorker): void {
   port.postMessage(message);
 }
 
-let opened: ReturnType<typeof openDatabase> | undefined;
+/** Pause after a rescue that failed: it writes the whole database. */
+const RESCUE_PAUSE_MS = 1_000;
+
+let opened: (ReturnType<typeof openDatabase> & { files: DatabaseFiles }) | undefined;
+let rescueFault: { error: unknown; at: number } | undefined;
 
 function open(): FromWorker {
   try {
-    opened = openDatabase(path);
-    return { type: 'ready', unused: opened.unused };
+    opened = { ...openDatabase(path), files: new DatabaseFiles(path) };
+    return { type: 'ready', newest: opened.newest };
   } catch (error) {
     return { type: 'failed', damaged: isDamage(error), error: toErrorMessage(storageError(error, path)) };
   }
@@ -28,12 +33,46 @@ function open(): FromWorker {
 /** A database that is there is opened before we are asked to, beside the daemon's own loading; a new one is made when asked for. */
 const early = existsSync(path) ? open() : undefined;
 
+/** Whether the files had gone and were written anew: then this thread must end. Throws what kept them from it. */
+function rescued({ db, files }: NonNullable<typeof opened>): boolean {
+  if (files.areInPlace()) return false;
+  if (rescueFault !== undefined && performance.now() - rescueFault.at < RESCUE_PAUSE_MS)
+    throw rescueFault.error;
+  try {
+    files.rescue(db);
+    return true;
+  } catch (error) {
+    rescueFault = { error, at: performance.now() };
+    throw error;
+  }
+}
+
+function run(database: NonNullable<typeof opened>, batch: readonly Operation[]): void {
+  const { db, engine } = database;
+  try {
+    if (rescued(database)) {
+      send({ type: 'rescued' });
+      end();
+      return;
+    }
+  } catch (error) {
+    // Nothing is acknowledged that would be gone with this process.
+    send({ type: 'results', results: readsOnly(engine, batch, path, error) });
+    return;
+  }
+  send({ type: 'results', results: runBatch(db, engine, batch, path) });
+}
+
 function close(): void {
   try {
-    opened?.db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    if (opened !== undefined && !rescued(opened)) opened.db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
   } catch {
     // A full disk, or a reader in another program: the WAL stays, and the next open takes it in.
   }
+  end();
+}
+
+function end(): void {
   opened?.db.close();
   port.close();
 }
@@ -41,7 +80,5 @@ function close(): void {
 port.on('message', (message: ToWorker) => {
   if (message.type === 'open') send(early ?? open());
   else if (message.type === 'close') close();
-  else if (opened !== undefined) {
-    send({ type: 'results', results: runBatch(opened.db, opened.engine, message.batch, path) });
-  }
+  else if (opened !== undefined) run(opened, message.batch);
 });
