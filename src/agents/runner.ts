@@ -1,3 +1,6 @@
+/** What a list of processes shows of it first. */
+const TITLE = '# aiwgd: runs one agent and notes how it ends';
+
 /**
  * The runner: a POSIX shell of about one megabyte in a session of its own, parent of one agent. It needs nobody alive:
  * what happens to the daemon, the agent goes on, and how it ended stands in the attempt's record.
@@ -7,14 +10,16 @@
  * inherited, so the agent starts with every signal as it should be. The subshell that names itself becomes the agent
  * by `exec`: pid and start time are the agent's own.
  */
-const LINUX = `trap : HUP INT QUIT TERM USR1 USR2 ALRM
+const LINUX = `${TITLE}
+trap : HUP INT QUIT TERM USR1 USR2 ALRM
 say() { read -r aiwgd_stat </proc/self/stat; echo "$1 $aiwgd_stat" >&2; }
 say runner
 ( say agent; unset PWD OLDPWD; exec "$@" 2>&3 3>&- )
 echo "exit $?" >&2`;
 
 /** Without /proc: the agent's shell names itself, then becomes the agent; its start time is asked of ps. */
-const ELSEWHERE = `trap : HUP INT QUIT TERM USR1 USR2 ALRM
+const ELSEWHERE = `${TITLE}
+trap : HUP INT QUIT TERM USR1 USR2 ALRM
 echo "runner $$ $(ps -o lstart= -p $$)" >&2
 ( exec sh -c 'echo "agent $$ $(ps -o lstart= -p $$)" >&2; unset PWD OLDPWD; exec "$@" 2>&3 3>&-' agent "$@" )
 echo "exit $?" >&2`;
