@@ -7,8 +7,8 @@ import { script, withProject } from '../project.mjs';
 
 const CHILD = `setsid sh -c 'trap "" TERM HUP INT; while :; do sleep 1; done' &`;
 const STUBBORN = script(`trap '' TERM HUP INT; ${CHILD} ${CHILD} while :; do sleep 1; done`);
-/** Ends by itself as soon as the file exists, and leaves its children. */
-const DESERTER = script(`${CHILD} while [ ! -e leave ]; do sleep 0.02; done; exit 0`);
+/** Ends by itself as soon as the file exists that its prompt names, and leaves its children. */
+const DESERTER = script(`read -r go; ${CHILD} ${CHILD} until [ -e "$go" ]; do sleep 0.02; done; exit 0`);
 const PROCESSES_EACH = 3;
 const SETTLE_MS = 10_000;
 
@@ -19,13 +19,15 @@ export function leftovers() {
     counts.cancel = await afterCancel(project);
     counts.timeout = await afterTimeout(project);
     counts.stop = await afterStop(project);
+    counts['stop --force'] = await afterStop(project, '--force');
     counts['kill -9 + start'] = await afterCrash(project);
+    counts['kill -9 + start + end + stop'] = await afterAdoption(project);
     const left = Object.values(counts).reduce((sum, count) => sum + count, 0);
     const note = Object.entries(counts)
       .map(([after, count]) => `${after}: ${count}`)
       .join(', ');
     return [
-      boundRow('agent processes left after cancel, timeout, stop, kill -9 + start', {
+      boundRow('agent processes left after cancel, timeout, stop (--force), kill -9 + start', {
         unit: '',
         ours: left,
         most: 0,
@@ -61,10 +63,10 @@ async function afterTimeout(project) {
   return agentProcesses(project.root).length;
 }
 
-async function afterStop(project) {
+async function afterStop(project, ...how) {
   const client = await project.connect();
   const taskId = await begin(project, client);
-  await project.stop();
+  await project.stop(...how);
   const left = agentProcesses(project.root).length;
   // The next start resumes what the stop cut off: that is no leftover.
   await project.start();
@@ -77,7 +79,7 @@ async function afterStop(project) {
 /** One agent ends while no daemon looks and leaves its children; the other one lives on, is adopted and cancelled. */
 async function afterCrash(project) {
   const client = await project.connect();
-  const deserter = await begin(project, client, { agent: 'deserter' });
+  const deserter = await begin(project, client, { agent: 'deserter', prompt: 'leave\n' });
   const { pid } = await client.task.get({ taskId: deserter });
   const agent = identityOf(pid);
   const stubborn = await begin(project, client);
@@ -91,9 +93,26 @@ async function afterCrash(project) {
   await ended(next, deserter);
   await next.task.cancel({ taskId: stubborn });
   await ended(next, stubborn);
+  return settled(project);
+}
+
+/** An agent outlives its daemon, ends by itself under the next one, and leaves its children. */
+async function afterAdoption(project) {
+  const client = await project.connect();
+  const taskId = await begin(project, client, { agent: 'deserter', prompt: 'leave later\n' });
+  await project.kill();
+  project.disconnect();
+  await project.start();
+  const next = await project.connect();
+  writeFileSync(`${project.root}/leave later`, '');
+  await ended(next, taskId);
+  const left = await settled(project);
+  await project.stop();
+  return Math.max(left, agentProcesses(project.root).length);
+}
+
+async function settled(project) {
   const begun = performance.now();
   while (agentProcesses(project.root).length > 0 && performance.now() - begun < SETTLE_MS) await pause(50);
-  const left = agentProcesses(project.root).length;
-  await project.stop();
-  return left;
+  return agentProcesses(project.root).length;
 }

@@ -123,6 +123,7 @@ await check('lint', ['npm', 'run', 'lint'], 2 * MINUTE);
 await check('types', ['npm', 'run', 'types'], 2 * MINUTE);
 await check('docs', ['npm', 'run', 'docs:check'], MINUTE);
 await tests('test:agents', ['npm', 'run', 'test:agents'], 5 * MINUTE);
+await check('crash', ['npm', 'run', 'crash', '--', '--rounds', '50', '--seconds', '25'], 3 * MINUTE);
 await check('bench', ['npm', 'run', 'bench', '--', '--short'], 3 * MINUTE);
 
 rmSync(reports, { recursive: true, force: true });
