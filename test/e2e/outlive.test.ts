@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { findRunningDaemon } from '#aiwgd/ipc/running-daemon.js';
+import { isAlive } from '#aiwgd/platform/process-identity.js';
 import type { Task } from '#aiwgd/protocol/task.js';
 import { endNow, until } from '../support/temp.js';
 import { CLI, Project, script } from './support.js';
@@ -222,6 +223,17 @@ describe('who follows a task while the daemon is replaced', () => {
     same('logs -f', logs.out, stdout);
     same('logs -f --stderr', errors.out, stderr);
     expect(`${logs.err}${errors.err}`).toBe('');
+  });
+
+  it('sees it too where the daemon goes as soon as it has taken the task', async () => {
+    // Sooner than any of us could: its agent ends it.
+    const project = projectOf(script('kill -9 $(cat .aiwg/daemon.pid); echo run >> runs; echo done'));
+    const daemon = await project.start();
+    const submitted = new Follower(project, 'task', 'submit', 'work', '--wait');
+    await until('the daemon is gone', () => !isAlive(daemon));
+    await project.start();
+    expect(await submitted.code, submitted.err).toBe(0);
+    expect(submitted.out).toBe('done\n');
   });
 });
 
