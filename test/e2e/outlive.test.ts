@@ -24,7 +24,7 @@ async function atWork(agent: object, ...submit: string[]): Promise<Project> {
   const project = projectOf(agent);
   await project.start();
   await project.ok(['task', 'submit', 'work', ...submit]);
-  await until('the agent works', () => existsSync(join(project.root, 'runs')));
+  await until('the agent works', () => readIf(join(project.root, 'runs')).endsWith('\n'));
   return project;
 }
 
