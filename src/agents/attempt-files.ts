@@ -17,6 +17,10 @@ import { NOTES_BYTES, parseNotes, type RunnerNotes } from './runner.js';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants;
 
+// One for all attempts: each look at a record would leave four kilobytes to be collected.
+const scratch = Buffer.alloc(NOTES_BYTES);
+const BLANKS = Buffer.alloc(NOTES_BYTES, ' ');
+
 export interface StreamSizes {
   stdout: number;
   stderr: number;
@@ -125,9 +129,8 @@ export class AttemptFiles implements Disposable {
 
   /** What the runner has written so far. */
   notes(): RunnerNotes {
-    const bytes = Buffer.allocUnsafe(NOTES_BYTES);
-    const count = readSync(this.#record, bytes, 0, NOTES_BYTES, this.#notesAt);
-    return parseNotes(bytes.toString('utf8', 0, count));
+    const count = readSync(this.#record, scratch, 0, NOTES_BYTES, this.#notesAt);
+    return parseNotes(scratch.toString('utf8', 0, count));
   }
 
   /** When the runner wrote last, in milliseconds since 1970. */
@@ -185,7 +188,7 @@ export class AttemptFiles implements Disposable {
  */
 function prepareRecord(file: number, header: AttemptHeader): number {
   const line = Buffer.from(`${JSON.stringify(header)}\n`);
-  writeAll(file, Buffer.alloc(NOTES_BYTES, ' '), line.length);
+  writeAll(file, BLANKS, line.length);
   for (let at = 0; at < line.length; ) at += writeSync(file, line, at);
   return line.length;
 }

@@ -1,6 +1,3 @@
-/** What a list of processes shows of it first. */
-const TITLE = '# aiwgd: runs one agent and notes how it ends';
-
 /**
  * The runner: a POSIX shell of about one megabyte in a session of its own, parent of one agent. It needs nobody alive:
  * what happens to the daemon, the agent goes on, and how it ended stands in the attempt's record.
@@ -10,7 +7,10 @@ const TITLE = '# aiwgd: runs one agent and notes how it ends';
  * inherited, so the agent starts with every signal as it should be. The subshell that names itself becomes the agent
  * by `exec`: pid and start time are the agent's own.
  */
-const LINUX = `${TITLE}
+/** What a process list shows first. */
+const ABOUT = '# aiwgd: waits for the agent that is named last, and notes how it ends';
+
+const LINUX = `${ABOUT}
 trap : HUP INT QUIT TERM USR1 USR2 ALRM
 say() { read -r aiwgd_stat </proc/self/stat; echo "$1 $aiwgd_stat" >&2; }
 say runner
@@ -18,7 +18,7 @@ say runner
 echo "exit $?" >&2`;
 
 /** Without /proc: the agent's shell names itself, then becomes the agent; its start time is asked of ps. */
-const ELSEWHERE = `${TITLE}
+const ELSEWHERE = `${ABOUT}
 trap : HUP INT QUIT TERM USR1 USR2 ALRM
 echo "runner $$ $(ps -o lstart= -p $$)" >&2
 ( exec sh -c 'echo "agent $$ $(ps -o lstart= -p $$)" >&2; unset PWD OLDPWD; exec "$@" 2>&3 3>&-' agent "$@" )

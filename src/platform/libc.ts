@@ -112,8 +112,8 @@ function spawner(library: ReturnType<typeof koffi.load>): Libc['spawnDetached'] 
   fillSignals(signals);
   setDefaults(attributes, signals);
   setFlags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  const actions = Buffer.alloc(OPAQUE_BYTES);
   return ({ program, argv, env, cwd, files }) => {
-    const actions = Buffer.alloc(OPAQUE_BYTES);
     const pid: [number] = [0];
     let fault = filesInit(actions) as number;
     for (const [target, fd] of files.entries()) fault ||= addDup2(actions, fd, target) as number;

@@ -3,11 +3,18 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { killNow, lives, statOf } from './processes.mjs';
+import { lives, statOf } from './processes.mjs';
 
 /** Notes every signal that can be noted, and goes on. */
 const SCRIPT = `for name in HUP INT TERM USR1 USR2; do trap "echo $name >> '$SIGNALS'" $name; done
 while :; do sleep 5 & wait $!; done`;
+
+const living = new Set();
+
+/** However the laboratory ends. */
+export function endDecoys() {
+  for (const decoy of living) decoy.end();
+}
 
 export class Decoy {
   #process;
@@ -29,6 +36,7 @@ export class Decoy {
     });
     child.unref();
     this.#process = statOf(child.pid);
+    living.add(this);
   }
 
   isUntouched() {
@@ -42,6 +50,7 @@ export class Decoy {
 
   /** Ends it with its sleep. */
   end() {
-    if (killNow(this.#process)) process.kill(-this.#process.pid, 'SIGKILL');
+    living.delete(this);
+    if (lives(this.#process)) process.kill(-this.#process.pid, 'SIGKILL');
   }
 }

@@ -7,6 +7,22 @@ import { watchEvents } from './watchers.mjs';
 const LOST = new Set(['CONNECTION_LOST', 'DAEMON_NOT_RUNNING', 'DAEMON_STOPPING']);
 const DAEMON_BACK_MS = 30_000;
 
+/** Longer than a busy machine takes; a daemon that stands still is woken or killed before. */
+const ANSWER_MS = 30_000;
+
+/** Rejects when the answer does not come; the text of the function names the call. */
+async function answered(answer, work) {
+  let timer;
+  const limit = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer in ${ANSWER_MS} ms to ${work}`)), ANSWER_MS);
+  });
+  try {
+    return await Promise.race([answer, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 export class Lab {
   ledger = new Ledger();
   /** Errors that a fault brings with it. */
@@ -69,14 +85,17 @@ export class Lab {
     const client = await this.#connected();
     if (client === undefined) return undefined;
     try {
-      return await work(client);
+      return await answered(work(client), work);
     } catch (error) {
       if (LOST.has(error.code)) {
         this.#drop(client);
         return undefined;
       }
       if (![...expect, ...this.tolerated].includes(error.code)) {
-        this.ledger.find('a call is answered, or its connection is lost', `${error.code}: ${error.message}`);
+        this.ledger.find(
+          'a call is answered, or its connection is lost',
+          `${error.code ?? 'nothing'}: ${error.message}`,
+        );
       }
       return undefined;
     }

@@ -1,7 +1,7 @@
 // The crash laboratory: kills daemons, runners and agents in the midst of work, and looks whether all promises hold.
 // `npm run crash -- --help`
 import { parseArgs } from 'node:util';
-import { Decoy } from './decoy.mjs';
+import { Decoy, endDecoys } from './decoy.mjs';
 import { drawFaultRound, FAULTS } from './faults.mjs';
 import { judge } from './invariants.mjs';
 import { LabProject, removeAll } from './lab-project.mjs';
@@ -145,6 +145,7 @@ for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP:
   process.on(signal, () => process.exit(code));
 }
 process.on('exit', removeAll);
+process.on('exit', endDecoys);
 await main();
 // What a broken round left open must not keep a finished run alive.
 process.exit();

@@ -293,7 +293,7 @@ describe('kill -9 of a runner', () => {
   ])('%s leaves the agent at work; the next attempt waits for its end', async (_, daemonToo) => {
     const project = await atWork(ALONE);
     const [agent, runner] = (runs(project)[0] ?? '').split(' ').map(Number) as [number, number];
-    expect(readFileSync(`/proc/${runner}/cmdline`, 'utf8')).toContain('# aiwgd: runs one agent');
+    expect(readFileSync(`/proc/${runner}/cmdline`, 'utf8')).toContain('# aiwgd: waits for the agent');
     if (daemonToo) await project.kill();
     process.kill(runner, 'SIGKILL');
     if (daemonToo) await project.start();
