@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import type { Clock, Timer } from '../platform/clock.js';
+import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
 import { bootId, type ProcessIdentity } from '../platform/process-identity.js';
 import { messageOf } from '../protocol/errors.js';
@@ -11,6 +11,7 @@ import type { AttemptHeader } from './attempt-header.js';
 import { AttemptLimits } from './attempt-limits.js';
 import { findProgram, LaunchFault, LaunchRefused, type LaunchRequest, launch } from './launcher.js';
 import { OutputTail } from './output-tail.js';
+import { Pause } from './pause.js';
 import { endTree } from './process-tree.js';
 import type { SurvivorScan } from './survivor-scan.js';
 
@@ -107,8 +108,8 @@ export class Attempt {
   #over = false;
   #detached = false;
   #pauseMs = FIRST_LOOK_MS;
-  #pause: { timer: Timer; resume: () => void } | undefined;
-  #kicked = false;
+  readonly #pause: Pause;
+  #blind = false;
   #sizes: StreamSizes = { stdout: 0, stderr: 0 };
   #looks = 0;
   #hinted: { at: number; total: number } = { at: Number.NEGATIVE_INFINITY, total: 0 };
@@ -126,6 +127,7 @@ export class Attempt {
     this.#files = opened.files;
     this.#process = opened.process;
     this.#adopted = opened.adopted;
+    this.#pause = new Pause(deps.clock);
     this.#tail = new OutputTail(this.#files, plan.parser);
     this.#limits = new AttemptLimits(plan, deps.clock, this.#header.startedMono);
     this.done = this.#carryOut();
@@ -198,7 +200,7 @@ export class Attempt {
     if (this.#over || (this.#verb !== null && RANK[verb] <= RANK[this.#verb])) return;
     if (this.#verb === null) this.#graceMs = graceMs;
     this.#verb = verb;
-    this.#kick();
+    this.#pause.cutShort();
   }
 
   /** No more grace for whatever is being ended. */
@@ -209,13 +211,13 @@ export class Attempt {
   /** Leaves the agent to the next daemon; does nothing once it has ended. */
   detach(): void {
     this.#detached = true;
-    this.#kick();
+    this.#pause.cutShort();
   }
 
   /** The runner, our child, has ended. */
   runnerEnded(): void {
     this.#process.runnerEnded();
-    this.#kick();
+    this.#pause.cutShort();
   }
 
   async #carryOut(): Promise<AttemptEnd | null> {
@@ -235,7 +237,7 @@ export class Attempt {
   /** Until the agent's end; null when it was detached before. */
   async #follow(): Promise<ProcessExit | null> {
     // What was launched a moment ago has nothing to show; the end of an adopted one may be long past.
-    if (!this.#adopted) await this.#wait();
+    if (!this.#adopted) await this.#pause.wait(FIRST_LOOK_MS);
     for (;;) {
       if (this.#detached) return null;
       const exit = await this.#look();
@@ -245,18 +247,21 @@ export class Attempt {
       const exceeded = this.#limits.exceeded({ hasResult: this.#plan.parser.hasResult, grown });
       if (exceeded !== null) this.end(exceeded);
       this.#beginEnding();
-      await this.#wait();
+      await this.#pause.wait(Math.min(this.#pauseMs, this.#limits.nextMs()));
     }
   }
 
-  /** The agent's end, if it has come. An agent of which nothing can be learnt any more is ended: nobody would miss it. */
+  /** The agent's end, if it has come. What cannot be seen now may be seen at the next look; once all is ended, never. */
   async #look(): Promise<ProcessExit | undefined> {
     try {
       return this.#process.look();
     } catch (error) {
-      const { taskId, killGraceMs } = this.#plan;
-      this.#deps.log.error({ taskId, error: messageOf(error) }, 'The record of an attempt cannot be read');
-      this.#ending ??= this.#endTree(this.#process.agent, killGraceMs);
+      if (!this.#blind) {
+        const { taskId } = this.#plan;
+        this.#deps.log.error({ taskId, error: messageOf(error) }, 'An attempt cannot be looked at');
+      }
+      this.#blind = true;
+      if (this.#ending === undefined) return undefined;
       await this.#ending;
       return { exitCode: null, signal: null, known: false };
     }
@@ -276,32 +281,6 @@ export class Attempt {
       this.#deps.onOutput(this.#sizes);
     }
     return grown;
-  }
-
-  /** Until the next look: a pause, cut short by the runner's end. */
-  #wait(): Promise<void> {
-    if (this.#kicked) {
-      this.#kicked = false;
-      return Promise.resolve();
-    }
-    return new Promise((resolve) => {
-      const resume = (): void => {
-        this.#pause = undefined;
-        resolve();
-      };
-      const ms = Math.min(this.#pauseMs, this.#limits.nextMs());
-      this.#pause = { timer: this.#deps.clock.setTimer(ms, resume), resume };
-    });
-  }
-
-  #kick(): void {
-    const pause = this.#pause;
-    if (pause === undefined) {
-      this.#kicked = true;
-      return;
-    }
-    pause.timer.cancel();
-    pause.resume();
   }
 
   /** An agent that is not named yet is about to be: nobody would know whom to tell. */

@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
 import { messageOf } from '../protocol/errors.js';
@@ -103,7 +105,7 @@ export function adoptAttempt(
 export async function withoutAttempt(
   claim: Claim,
   { killGraceMs }: AttemptSettings,
-  { clock, projectRoot, scan, log }: AttemptContext,
+  { clock, projectRoot, scan, log, attemptFolder }: AttemptContext,
   cancelRequested: boolean,
 ): Promise<Settlement> {
   const { attemptId, task } = claim;
@@ -118,7 +120,13 @@ export async function withoutAttempt(
   });
   if (left.length > 0)
     log.error({ taskId: task.id, pids: left }, 'Processes of an interrupted attempt cannot be ended');
-  return settleInterrupted(claim, cancelRequested);
+  const outputBytes = Math.max(task.outputBytes, outputOf(attemptFolder(task.id, task.attempt)));
+  return settleInterrupted({ ...claim, task: { ...task, outputBytes } }, cancelRequested);
+}
+
+/** What the attempt has written: its record is gone, its output need not be. */
+function outputOf(folder: string): number {
+  return statSync(join(folder, 'stdout.log'), { throwIfNoEntry: false })?.size ?? 0;
 }
 
 function planOf(

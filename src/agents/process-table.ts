@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { isGone } from '../platform/process-identity.js';
 import { ATTEMPT_MARK, PROJECT_MARK } from './environment.js';
 
 /** One living process, as a single look at the machine saw it. */
@@ -26,7 +27,7 @@ export function linuxPids(): number[] {
   return pids;
 }
 
-/** Every living process; zombies are left out. */
+/** Every living process; zombies are left out. Throws where the system cannot say. */
 export function listProcesses(): ProcessEntry[] {
   return process.platform === 'linux' ? linuxProcesses() : psProcesses();
 }
@@ -37,9 +38,10 @@ function linuxProcesses(): ProcessEntry[] {
     let stat: string;
     try {
       stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    } catch {
+    } catch (error) {
       // It ended since the directory was read.
-      continue;
+      if (isGone(error)) continue;
+      throw error;
     }
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const [state, ppid] = fields;
@@ -57,9 +59,9 @@ export function processGroupOf(pid: number): number | undefined {
       return Number(execFileSync('ps', ['-o', 'pgid=', '-p', String(pid)], { encoding: 'utf8' }));
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]);
-  } catch {
-    // It ended.
-    return undefined;
+  } catch (error) {
+    if (isGone(error) || (error as { status?: unknown }).status === 1) return undefined;
+    throw error;
   }
 }
 
@@ -83,16 +85,14 @@ export function readMarks(pid: number): ProcessMarks | 'none' | 'empty' {
   let file: number;
   try {
     file = openSync(`/proc/${pid}/environ`, 'r');
-  } catch {
-    // Gone, or of another user, whom we could not signal either.
-    return 'none';
+  } catch (error) {
+    return noMarks(error);
   }
   let length: number;
   try {
     length = readSync(file, buffer, 0, ENVIRON_CHUNK, 0);
-  } catch {
-    // EACCES, EPERM, ESRCH: as above.
-    return 'none';
+  } catch (error) {
+    return noMarks(error);
   } finally {
     closeSync(file);
   }
@@ -100,6 +100,13 @@ export function readMarks(pid: number): ProcessMarks | 'none' | 'empty' {
   const environ = buffer.subarray(0, length);
   const attemptId = valueOf(environ, ATTEMPT_MARK);
   return attemptId === undefined ? 'none' : { attemptId, project: valueOf(environ, PROJECT_MARK) };
+}
+
+/** Gone, or of another user, whom we could not signal either; for any other reason nothing is known. */
+function noMarks(error: unknown): 'none' {
+  const { code } = error as NodeJS.ErrnoException;
+  if (isGone(error) || code === 'EACCES' || code === 'EPERM') return 'none';
+  throw error;
 }
 
 function valueOf(environ: Buffer, name: string): string | undefined {

@@ -29,14 +29,14 @@ const LONGEST_POLL_MS = 100;
  */
 export async function endTree(request: EndTreeRequest): Promise<number[]> {
   const { clock, leader, runner } = request;
-  const tree = new AttemptTree(request.attemptId, [leader, runner]);
+  const tree = new AttemptTree(request.attemptId, [leader, runner], clock);
   // Where no mark can be read, this look before the first signal is what later ones go by.
-  tree.living();
+  await tree.living();
   if (leader !== undefined) signalLeader(leader, runner);
   const deadline = clock.monotonic() + request.graceMs;
   let restTold = false;
   for (let poll = FIRST_POLL_MS; ; poll = Math.min(poll * 2, LONGEST_POLL_MS)) {
-    const left = withoutRunner(tree.living(), runner);
+    const left = withoutRunner(await tree.living(), runner);
     if (left.length === 0) return endRunner(tree, clock);
     if (!restTold && !left.some((entry) => entry.pid === leader?.pid)) {
       restTold = true;
@@ -53,7 +53,7 @@ export async function endTree(request: EndTreeRequest): Promise<number[]> {
 async function killAll(tree: AttemptTree, clock: Clock, runner?: ProcessIdentity): Promise<number[]> {
   const deadline = clock.monotonic() + KILL_PATIENCE_MS;
   for (let poll = 1; ; poll = Math.min(poll * 2, LONGEST_POLL_MS)) {
-    const left = withoutRunner(tree.living(), runner);
+    const left = withoutRunner(await tree.living(), runner);
     if (left.length === 0) return [];
     if (clock.monotonic() >= deadline) return left.map((entry) => entry.pid);
     for (const entry of left) signal(entry, 'SIGKILL');
@@ -65,7 +65,7 @@ async function killAll(tree: AttemptTree, clock: Clock, runner?: ProcessIdentity
 async function endRunner(tree: AttemptTree, clock: Clock): Promise<number[]> {
   const deadline = clock.monotonic() + RUNNER_PATIENCE_MS;
   for (let poll = 1; ; poll = Math.min(poll * 2, LONGEST_POLL_MS)) {
-    if (tree.living().length === 0) return [];
+    if ((await tree.living()).length === 0) return [];
     if (clock.monotonic() >= deadline) return killAll(tree, clock);
     await sleep(clock, poll);
   }
@@ -77,18 +77,36 @@ function withoutRunner(entries: ProcessEntry[], runner: ProcessIdentity | undefi
     : entries.filter(({ pid, startTime }) => pid !== runner.pid || startTime !== runner.startTime);
 }
 
+/** Looks until it has seen: while the system cannot say (no descriptor is left, say), nobody is taken for gone. */
+async function untilSeen<T>(clock: Clock, look: () => T): Promise<T> {
+  for (;;) {
+    try {
+      return look();
+    } catch {
+      // The store and the launches meet the same fault, and health tells it.
+      await sleep(clock, LONGEST_POLL_MS);
+    }
+  }
+}
+
 /** The processes of one attempt; remembers those it saw, for they may lose their parents. */
 class AttemptTree {
   readonly #attemptId: string;
+  readonly #clock: Clock;
   /** Start time by pid. */
   readonly #seen = new Map<number, string>();
 
-  constructor(attemptId: string, known: readonly (ProcessIdentity | undefined)[]) {
+  constructor(attemptId: string, known: readonly (ProcessIdentity | undefined)[], clock: Clock) {
     this.#attemptId = attemptId;
+    this.#clock = clock;
     for (const one of known) if (one !== undefined) this.#seen.set(one.pid, one.startTime);
   }
 
-  living(): ProcessEntry[] {
+  living(): Promise<ProcessEntry[]> {
+    return untilSeen(this.#clock, () => this.#look());
+  }
+
+  #look(): ProcessEntry[] {
     const all = listProcesses();
     const owned = new Set<number>();
     for (const entry of all) {
@@ -114,15 +132,33 @@ class AttemptTree {
 
 /** SIGTERM to the agent, and to its group where that is the one it was launched in. */
 function signalLeader(leader: ProcessIdentity, runner: ProcessIdentity | undefined): void {
-  if (startTimeOf(leader.pid) !== leader.startTime) return;
-  const group = processGroupOf(leader.pid);
+  if (!isStill(leader)) return;
+  const group = groupOf(leader.pid);
   const launchedIn = group !== undefined && (group === leader.pid || group === runner?.pid);
   send(launchedIn ? -group : leader.pid, 'SIGTERM');
 }
 
 /** Signals exactly this process: its identity is checked at the last moment. */
 function signal(entry: ProcessEntry, name: NodeJS.Signals): void {
-  if (startTimeOf(entry.pid) === entry.startTime) send(entry.pid, name);
+  if (isStill(entry)) send(entry.pid, name);
+}
+
+function isStill({ pid, startTime }: Pick<ProcessEntry, 'pid' | 'startTime'>): boolean {
+  try {
+    return startTimeOf(pid) === startTime;
+  } catch {
+    // Not to be seen now: nobody is signalled on a guess, and the next look comes soon.
+    return false;
+  }
+}
+
+function groupOf(pid: number): number | undefined {
+  try {
+    return processGroupOf(pid);
+  } catch {
+    // As above: the agent alone is told then.
+    return undefined;
+  }
 }
 
 function send(target: number, name: NodeJS.Signals): void {
@@ -144,22 +180,32 @@ export async function reapStrays(request: {
   clock: Clock;
 }): Promise<number[]> {
   if (process.platform !== 'linux') return [];
+  const { clock, graceMs } = request;
+  const attempts = await untilSeen(clock, () => straysOf(request));
+  const left = await Promise.all(
+    attempts.map((attemptId) => endTree({ attemptId, leader: undefined, graceMs, clock })),
+  );
+  return left.flat();
+}
+
+function straysOf({
+  projectRoot,
+  isOurs,
+}: {
+  projectRoot: string;
+  isOurs: (attemptId: string) => boolean;
+}): string[] {
   const processes = listProcesses();
   const attempts = new Set<string>();
   const starters = new Set<string>();
   for (const { pid } of processes) {
     const marks = readMarks(pid);
-    if (typeof marks !== 'object' || marks.project !== request.projectRoot) continue;
+    if (typeof marks !== 'object' || marks.project !== projectRoot) continue;
     if (isAncestor(pid, processes)) starters.add(marks.attemptId);
-    else if (request.isOurs(marks.attemptId)) attempts.add(marks.attemptId);
+    else if (isOurs(marks.attemptId)) attempts.add(marks.attemptId);
   }
   // An agent may have started this very daemon; its command waits for us.
-  for (const attemptId of starters) attempts.delete(attemptId);
-  const { graceMs, clock } = request;
-  const left = await Promise.all(
-    [...attempts].map((attemptId) => endTree({ attemptId, leader: undefined, graceMs, clock })),
-  );
-  return left.flat();
+  return [...attempts].filter((attemptId) => !starters.has(attemptId));
 }
 
 /** Whether this process descends from `pid`. */

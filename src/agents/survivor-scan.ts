@@ -28,9 +28,19 @@ export class SurvivorScan {
     this.#clock = clock;
   }
 
-  /** Whether processes that carry this attempt's mark live (zombies may count). Elsewhere than on Linux: unknown, so yes. */
+  /** Whether processes that carry this attempt's mark live (zombies may count). Where the system cannot say: yes. */
   mayHaveSurvivors(attemptId: string): boolean {
     if (process.platform !== 'linux') return true;
+    try {
+      return this.#scan(attemptId);
+    } catch {
+      // No descriptor is left, say. What was seen before it failed is forgotten.
+      this.#known = new Map();
+      return true;
+    }
+  }
+
+  #scan(attemptId: string): boolean {
     const now = this.#clock.monotonic();
     if (now - this.#fullScanAt >= FULL_SCAN_EVERY_MS) {
       this.#known = new Map();

@@ -85,6 +85,7 @@ export class EventRouter {
   readonly #taps = new Set<Entry<Tap>>();
   /** Receivers by topic: the globs are matched once for each topic, not for each event. */
   readonly #routes = new Map<string, Route>();
+  #following: AiwgEvent[] = [];
   #published = 0;
   #refused = 0;
   #closing: Promise<RouterCloseReport> | undefined;
@@ -231,7 +232,21 @@ export class EventRouter {
     return queue;
   }
 
+  /** An event that comes about while another is dispatched (its writing fails, say) follows it: order is that of ids. */
   #dispatch(event: AiwgEvent): void {
+    this.#following.push(event);
+    if (this.#following.length > 1) return;
+    try {
+      for (let next: AiwgEvent | undefined = event; next !== undefined; next = this.#following[0]) {
+        this.#dispatchOne(next);
+        this.#following.shift();
+      }
+    } finally {
+      this.#following = [];
+    }
+  }
+
+  #dispatchOne(event: AiwgEvent): void {
     this.#published += 1;
     this.#options.log.debug({ event: event.id, topic: event.type, source: event.source }, 'Event published');
     const bytes = roughSize(event.payload, MEASURE_LIMIT);

@@ -23,18 +23,31 @@ export function bootId(): string {
   return cachedBootId;
 }
 
-/** Fields of /proc/<pid>/stat after the name, which may itself hold blanks and parentheses (proc(5)). */
-function linuxStatFields(pid: number): string[] | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  } catch {
-    // No such process, or it ended while we read: both mean that it is gone.
-    return undefined;
-  }
+/**
+ * Whether reading about a process failed because there is no such process any more. Any other reason (no descriptor
+ * left, no memory) says nothing about it: who takes that for its end loses it.
+ */
+export function isGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ESRCH';
 }
 
-/** The start time of a living process, or undefined when there is none; a zombie counts as gone. */
+/** Fields of /proc/<pid>/stat after the name, which may itself hold blanks and parentheses (proc(5)). */
+function linuxStatFields(pid: number): string[] | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+/**
+ * The start time of a living process, or undefined when there is none; a zombie counts as gone. Throws where the system
+ * cannot say.
+ */
 export function startTimeOf(pid: number): string | undefined {
   if (process.platform === 'linux') {
     const fields = linuxStatFields(pid);
@@ -48,9 +61,10 @@ export function startTimeOf(pid: number): string | undefined {
       .trim()
       .split(/\s+/);
     return state?.startsWith('Z') ? undefined : started.join(' ');
-  } catch {
+  } catch (error) {
     // ps exits 1 for an unknown pid.
-    return undefined;
+    if ((error as { status?: unknown }).status === 1) return undefined;
+    throw error;
   }
 }
 

@@ -53,7 +53,7 @@ describe('the end of a process tree', () => {
   it('is told to those that are left when the agent has gone', async () => {
     const attempt = randomUUID();
     const child = start(
-      `trap 'exit 0' TERM; setsid sh -c 'trap "exit 0" TERM; while :; do sleep 0.05; done' & echo; wait`,
+      `trap 'exit 0' TERM; setsid sh -c 'trap "exit 0" TERM; echo; while :; do sleep 0.05; done' & wait`,
       {
         attempt,
       },
