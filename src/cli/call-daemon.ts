@@ -7,7 +7,7 @@ import { requireProject } from './project.js';
 import { withDeadline } from './with-deadline.js';
 
 /** A daemon that is frozen must not freeze its users; a cancel, the slowest call, waits for the end of a process tree. */
-const ANSWER_LIMIT_MS = 60_000;
+export const ANSWER_LIMIT_MS = 60_000;
 
 /**
  * Asks the daemon of the project in `root` one thing. It is the client's connection without the rest of the client,

@@ -10,6 +10,7 @@ import type { RunDaemonOptions } from '../protocol/start-report.js';
 import { StoreThread } from '../tasks/sqlite/store-thread.js';
 import type { Daemon } from './daemon.js';
 import { prepareDirectories, removeTemporaries, resolveProject } from './directories.js';
+import { closeInherited, keepInheritedFromAgents } from './inherited-files.js';
 import { acquireLock } from './lock.js';
 import { reapOrphans } from './orphan-reaper.js';
 import { ReleaseStack } from './release-stack.js';
@@ -54,6 +55,9 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
     reload: () => void daemon?.reload().catch(() => undefined),
   });
   releases.push('signals', releaseSignals);
+
+  if (options.foreground) keepInheritedFromAgents();
+  else closeInherited();
 
   const { paths, removeEmpty } = prepareDirectories(resolveProject(options.project));
   // The lock of a daemon in another container looks stale from here, its pid being none of ours; its socket answers.

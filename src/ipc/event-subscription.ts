@@ -50,7 +50,8 @@ export class EventSubscription {
   async #run(): Promise<void> {
     const { dial, clock, reconnect } = this.#options;
     const { signal } = this.#closed;
-    let link = new Link(await dial(signal));
+    // A client that reconnects has had its daemon already: where that is away just now, it comes back.
+    let link = reconnect ? await redial(dial, clock, signal) : new Link(await dial(signal));
     for (;;) {
       const reason = await this.#follow(link);
       if (signal.aborted) return;

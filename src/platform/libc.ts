@@ -19,6 +19,8 @@ export interface DetachedSpawn {
 export interface Libc {
   /** flock(2); 0, or -1 when the lock is held by another open file. */
   flock(fd: number, operation: number): number;
+  /** Keeps an open file from the programs that this process starts. */
+  closeOnExec(fd: number): void;
   /** waitpid(2) without waiting; the pid that was reaped, 0, or -1. */
   reap(pid: number): number;
   /** posix_spawn(3) as `DetachedSpawn` says it; Linux only. Answers the pid. Throws the system's error. */
@@ -33,6 +35,8 @@ const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
 const WNOHANG = 1;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 
 function socketAddress(address: string): Buffer {
   const family = Buffer.alloc(2);
@@ -53,6 +57,7 @@ function load(): Libc {
   const ffi = createRequire(import.meta.url)('koffi') as typeof koffi;
   const library = ffi.load(process.platform === 'darwin' ? 'libSystem.dylib' : null);
   const flock = library.func('int flock(int fd, int operation)');
+  const fcntl = library.func('int fcntl(int fd, int command, ...)');
   const waitpid = library.func('int waitpid(int pid, void *status, int options)');
   const socket = library.func('int socket(int domain, int type, int protocol)');
   const sendto = library.func(
@@ -61,6 +66,7 @@ function load(): Libc {
   const close = library.func('int close(int fd)');
   return {
     flock: (fd, operation) => flock(fd, operation) as number,
+    closeOnExec: (fd) => void fcntl(fd, F_SETFD, 'int', FD_CLOEXEC),
     reap: (pid) => waitpid(pid, null, WNOHANG) as number,
     spawnDetached: spawner(library),
     sendDatagram: (address, message) => {

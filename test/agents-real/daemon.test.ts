@@ -1,24 +1,10 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Task } from '#aiwgd/protocol/task.js';
-import { Project } from '../e2e/support.js';
 import { until } from '../support/temp.js';
-import { claudeProgram, FakeAnthropic } from './support.js';
-
-/** A daemon whose `claude` is the real program and whose API is the fake, with an environment built from nothing. */
-async function daemonWith(api: FakeAnthropic, agent: object = {}): Promise<Project> {
-  const project = new Project({ config: { agents: { claude: { program: claudeProgram(), ...agent } } } });
-  await project.start({
-    env: {
-      ANTHROPIC_BASE_URL: api.url,
-      ANTHROPIC_API_KEY: 'dummy',
-      CLAUDE_CODE_MAX_RETRIES: '0',
-      IS_SANDBOX: '1',
-    },
-  });
-  return project;
-}
+import { agentPid, daemonWith, sessionIn } from './project.js';
+import { FakeAnthropic } from './support.js';
 
 describe('a task carried out by the real claude', () => {
   it('ends completed with the result text, the session id and the cost', async () => {
@@ -79,7 +65,7 @@ describe('a task carried out by the real claude', () => {
     const project = await daemonWith(api, { args: ['--permission-mode', 'bypassPermissions'] });
     await project.ok(['task', 'submit', 'mend the parser']);
     await until('its tool runs', () => existsSync(join(project.root, 'up')), 30_000);
-    await killAgent(project);
+    process.kill(await agentPid(project), 'SIGKILL');
     await project.ok(['task', 'wait', 'task-0001']);
     const task = await project.json<Task>(['task', 'get', 'task-0001']);
     expect(task).toMatchObject({ state: 'completed', result: 'Went on.', attempt: 2 });
@@ -97,7 +83,7 @@ describe('a task carried out by the real claude', () => {
     const project = await daemonWith(api, { args: ['--permission-mode', 'bypassPermissions'] });
     await project.ok(['task', 'submit', 'mend the parser']);
     await until('its tool runs', () => existsSync(join(project.root, 'up')), 30_000);
-    await killAgent(project);
+    process.kill(await agentPid(project), 'SIGKILL');
     rmSync(join(project.env['HOME'] ?? '', '.claude', 'projects'), { recursive: true });
     await project.ok(['task', 'wait', 'task-0001']);
     expect(await project.json<Task>(['task', 'get', 'task-0001'])).toMatchObject({
@@ -108,20 +94,3 @@ describe('a task carried out by the real claude', () => {
     expect(JSON.stringify((await api.requests()).at(-1)?.lastUser)).toContain('mend the parser');
   });
 });
-
-/** What the machine does when it is out of memory. */
-async function killAgent(project: Project): Promise<void> {
-  const { pid } = await project.json<Task>(['task', 'get', 'task-0001']);
-  if (pid === null) throw new Error('No agent runs');
-  process.kill(pid, 'SIGKILL');
-}
-
-/** The session that claude named first in an attempt. */
-function sessionIn(project: Project, attempt: number): unknown {
-  const output = join(project.root, '.aiwg/daemon/actions/task-0001', `attempt-${attempt}`, 'stdout.log');
-  const init =
-    readFileSync(output, 'utf8')
-      .split('\n')
-      .find((line) => line.includes('"init"')) ?? '{}';
-  return (JSON.parse(init) as { session_id?: unknown }).session_id;
-}

@@ -24,6 +24,11 @@ export interface FakeRequest {
   path: string;
   auth: 'x-api-key' | 'bearer' | 'none';
   behaviour?: string;
+  /** Without tools: for a title and the like. Uses up nothing of the script. */
+  side?: boolean;
+  /** How many messages the conversation had. */
+  nmsg?: number;
+  firstUser?: unknown;
   lastUser?: unknown;
 }
 
@@ -51,6 +56,14 @@ export class FakeAnthropic implements AsyncDisposable {
 
   async requests(): Promise<FakeRequest[]> {
     return (await (await fetch(`${this.url}/__log`)).json()) as FakeRequest[];
+  }
+
+  /** Behaviours of the script that were played, in order. */
+  async played(): Promise<string[]> {
+    const requests = await this.requests();
+    return requests.flatMap(({ behaviour, side }) =>
+      behaviour === undefined || side === true ? [] : [behaviour],
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -95,6 +108,7 @@ export interface AgentMessage {
   result?: string;
   session_id?: string;
   api_error_status?: number | null;
+  total_cost_usd?: number;
 }
 
 export interface AgentRun {

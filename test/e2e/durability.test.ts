@@ -83,8 +83,10 @@ describe('kill -9 of the daemon', () => {
     });
     await project.start();
     await project.ok(['task', 'submit', 'work']);
-    await until('the agent runs', () => existsSync(join(project.root, 'runs')));
-    const first = readFileSync(join(project.root, 'runs'), 'utf8').trim().split(' ').map(Number);
+    const runs = join(project.root, 'runs');
+    // There before it has a line; and a pid of nothing is 0, which is all of our own group.
+    await until('the agent runs', () => existsSync(runs) && readFileSync(runs, 'utf8').endsWith('\n'));
+    const first = readFileSync(runs, 'utf8').trim().split(' ').map(Number);
     await project.kill();
     for (const pid of first.toReversed()) process.kill(pid, 'SIGKILL');
     writeFileSync(join(project.root, 'go'), '');
@@ -92,7 +94,7 @@ describe('kill -9 of the daemon', () => {
     await project.ok(['task', 'wait', 'task-0001']);
     const task = await project.json<Task>(['task', 'get', 'task-0001']);
     expect(task).toMatchObject({ state: 'completed', attempt: 2 });
-    expect(readFileSync(join(project.root, 'runs'), 'utf8').trim().split('\n')).toHaveLength(2);
+    expect(readFileSync(runs, 'utf8').trim().split('\n')).toHaveLength(2);
     await until('nothing of either attempt is left', () => project.agents().length === 0);
   });
 });

@@ -243,6 +243,7 @@ const server = http.createServer(async (req, res) => {
       max_tokens: body.max_tokens,
       tools: body.tools?.map((t) => t.name),
       nmsg: body.messages?.length,
+      firstUser: body.messages?.find((m) => m.role === 'user')?.content,
       lastRole: body.messages?.at(-1)?.role,
       last: body.messages?.at(-1)?.content,
       lastUser: body.messages?.findLast((m) => m.role === 'user')?.content,

@@ -308,6 +308,21 @@ describe('a daemon that restarts', () => {
     expect(await more).toMatchObject({ value: { offset: 6, data: ' and after' } });
   });
 
+  it('and is away when a stream begins is waited for', async () => {
+    const address = join(temporaryFolder(), 'daemon', 'daemon.sock');
+    const first = await taskServer({ address });
+    const client = await connected(address, { reconnect: true });
+    await first.server.close();
+    const events = client.events(['note']);
+    const chunk = client.output('t').next();
+    const second = await taskServer({ address });
+    second.output.write('t', 1, 'stdout', 'all of it');
+    expect(await chunk).toMatchObject({ value: { offset: 0, data: 'all of it' } });
+    await events.ready;
+    second.feed.publish('note', { at: 2 });
+    expect(await take(events, 1)).toMatchObject([{ payload: { at: 2 } }]);
+  });
+
   it('close ends the waiting for it', async () => {
     const { path, server } = await startServer();
     const client = await connected(path, { reconnect: true });

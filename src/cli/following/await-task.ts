@@ -5,7 +5,6 @@ import type { Context } from '../context.js';
 import type { Output } from '../output/output.js';
 import { visibleText } from '../output/text.js';
 import { requireProject } from '../project.js';
-import { withClient } from '../with-client.js';
 import { AgentOutput } from './agent-output.js';
 import { whileDaemonLives } from './away-watch.js';
 
@@ -52,19 +51,16 @@ async function untilEnd(client: Client, taskId: string, signal: AbortSignal): Pr
 
 /**
  * Streams a task's output until it ends and returns the exit code: 0 for `completed`. With `--json` only the final task
- * is printed. A restart of the daemon is waited for: the task is on disk.
+ * is printed. A restart of the daemon is waited for, by a client that reconnects: the task is on disk.
  */
-export async function awaitTask(taskId: string, context: Context): Promise<number> {
+export async function awaitTask(client: Client, taskId: string, context: Context): Promise<number> {
   const { output, clock, options } = context;
   context.onInterrupt(() => {
     output.problem(`aiwgd: ${taskId} goes on. Come back to it with: aiwgd task wait ${taskId}`);
   });
   const follow = output.json ? untilEnd : printOutput;
-  const task = await withClient(
-    context,
-    (client) =>
-      whileDaemonLives(requireProject(options), clock, (signal) => follow(client, taskId, signal, output)),
-    { reconnect: true },
+  const task = await whileDaemonLives(requireProject(options), clock, (signal) =>
+    follow(client, taskId, signal, output),
   );
   if (output.json) output.document(task);
   if (task.state === 'completed') return 0;
