@@ -10,12 +10,16 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { isCopiedFile } from '../platform/copied-file.js';
 import { endOfBytes } from './agent-provider.js';
 import { type AttemptHeader, parseHeader } from './attempt-header.js';
 import type { LaunchFiles } from './launcher.js';
 import { NOTES_BYTES, parseNotes, type RunnerNotes } from './runner.js';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants;
+
+/** Name of an attempt's record. */
+const RECORD = 'runner';
 
 export interface StreamSizes {
   stdout: number;
@@ -72,7 +76,7 @@ export class AttemptFiles implements Disposable {
       // Readable too, so that one descriptor serves the agent and us.
       const stdout = take('stdout.log', O_APPEND);
       const stderr = take('stderr.log', O_APPEND);
-      const record = take('runner', 0);
+      const record = take(RECORD, 0);
       const notesAt = prepareRecord(record, header);
       launch({ stdin: prompt, stdout, stderr, record });
       closeSync(prompt);
@@ -85,8 +89,8 @@ export class AttemptFiles implements Disposable {
   }
 
   /**
-   * Opens the files of an attempt that an earlier daemon launched. Undefined where the folder holds none, or those of
-   * another attempt. Throws the system's error.
+   * Opens the files of an attempt that an earlier daemon launched. Undefined where the folder holds none, those of
+   * another attempt, or came with a copy of the project: the attempt is the first project's. Throws the system's error.
    */
   static reopen(
     folder: string,
@@ -101,14 +105,18 @@ export class AttemptFiles implements Disposable {
       return file;
     };
     try {
-      const record = take('runner', O_RDONLY);
+      const record = take(RECORD, O_RDONLY);
       const head = headOf(record);
       const header = parseHeader(head);
-      if (header?.attemptId !== attemptId) {
+      const line = head.slice(0, head.indexOf('\n') + 1);
+      const isOurs =
+        header?.attemptId === attemptId &&
+        !isCopiedFile(join(folder, RECORD), join(header.folder, RECORD), line);
+      if (!isOurs) {
         closeSync(record);
         return undefined;
       }
-      const notesAt = Buffer.byteLength(head.slice(0, head.indexOf('\n') + 1));
+      const notesAt = Buffer.byteLength(line);
       // Empty ones in the place of files that are gone: the agent still lives, and how it ends still counts.
       const streams = [
         take('stdout.log', O_RDONLY | O_CREAT),

@@ -3,6 +3,8 @@ import type { AgentConfig } from './agent-config.js';
 /** What the next daemon has to know of an attempt, as the first line of its record. */
 export interface AttemptHeader {
   attemptId: string;
+  /** The attempt's folder as it was then. */
+  folder: string;
   /** The boot in which it was launched: after another one nothing of it can live. */
   bootId: string;
   /** Wall time of the launch, in milliseconds since 1970. */
@@ -30,9 +32,9 @@ export function parseHeader(text: string): AttemptHeader | undefined {
 
 function isHeader(value: unknown): value is AttemptHeader {
   if (typeof value !== 'object' || value === null) return false;
-  const { attemptId, bootId, startedAt, startedMono, agentName, agent } = value as Record<string, unknown>;
+  const { attemptId, folder, bootId, startedAt, startedMono, agentName, agent } = value as Record<string, unknown>;
   return (
-    [attemptId, bootId, agentName].every((text) => typeof text === 'string') &&
+    [attemptId, folder, bootId, agentName].every((text) => typeof text === 'string') &&
     [startedAt, startedMono].every(Number.isFinite) &&
     typeof agent === 'object' &&
     agent !== null

@@ -140,6 +140,7 @@ export class Attempt {
     const program = programFor(plan, request);
     const header: AttemptHeader = {
       attemptId: plan.attemptId,
+      folder: plan.folder,
       bootId: bootId(),
       startedAt: clock.now(),
       startedMono: clock.monotonic(),
