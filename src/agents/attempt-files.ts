@@ -11,12 +11,16 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isCopiedFile } from '../platform/copied-file.js';
+import { makeFolders } from '../platform/make-folder.js';
 import { endOfBytes } from './agent-provider.js';
 import { type AttemptHeader, parseHeader } from './attempt-header.js';
 import type { LaunchFiles } from './launcher.js';
 import { NOTES_BYTES, parseNotes, type RunnerNotes } from './runner.js';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants;
+
+/** Above an attempt's folder: its task's, `actions`, `daemon`, `.aiwg`. A project that was removed is not brought back. */
+export const OWN_FOLDERS = 4;
 
 /** Name of an attempt's record. */
 const RECORD = 'runner';
@@ -212,7 +216,7 @@ function writeAll(file: number, bytes: Buffer, position: number): void {
 
 function makeFolder(folder: string): void {
   // The folder of the task first: it is new for all but retried tasks.
-  if (make(dirname(folder)) === 'missing') mkdirSync(dirname(folder), { recursive: true, mode: 0o700 });
+  if (make(dirname(folder)) === 'missing') makeFolders(dirname(folder), OWN_FOLDERS - 1, 0o700);
   if (make(folder) !== 'there') return;
   // Numbers repeat after a retry by hand. Nothing that the earlier attempt left is used again: its outcome is not this
   // one's, its processes may still hold the files, and the agent may have put anything in their place.
