@@ -32,7 +32,10 @@ export function parseHeader(text: string): AttemptHeader | undefined {
 
 function isHeader(value: unknown): value is AttemptHeader {
   if (typeof value !== 'object' || value === null) return false;
-  const { attemptId, folder, bootId, startedAt, startedMono, agentName, agent } = value as Record<string, unknown>;
+  const { attemptId, folder, bootId, startedAt, startedMono, agentName, agent } = value as Record<
+    string,
+    unknown
+  >;
   return (
     [attemptId, folder, bootId, agentName].every((text) => typeof text === 'string') &&
     [startedAt, startedMono].every(Number.isFinite) &&

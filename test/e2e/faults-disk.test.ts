@@ -142,6 +142,18 @@ describe('a full disk', () => {
     await until('it is cancelled', async () => (await state()) === 'cancelled', 60_000);
   });
 
+  it('keeps the daemon from being replaced by one that could not start', async ({ skip }) => {
+    const { p } = await busyProject(skip);
+    const { pid } = p.daemon();
+    const makeRoom = fill(p);
+    const refused = await p.run(['restart']);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(/^aiwgd: The daemon was left running.* full: make room on it\.\n$/);
+    expect(p.daemon().pid).toBe(pid);
+    makeRoom();
+    expect(await p.ok(['restart'])).toContain('3 running tasks taken over');
+  });
+
   it('keeps a project from its first start, and leaves it as it was', async ({ skip }) => {
     const p = new Project();
     smallDisk(p, skip);
