@@ -41,7 +41,9 @@ export async function run({ options, output, clock, onInterrupt }: Context): Pro
 
 /** The old daemon has gone, and there is no new one: whoever reads why must know what of it is left. */
 function notStarted(paths: ProjectPaths, error: unknown): never {
-  if (!(error instanceof AiwgdError) || !mayHaveLeftAgents(paths)) throw error;
+  // Somebody else may have started the next one.
+  const none = findRunningDaemon(paths) === undefined;
+  if (!(error instanceof AiwgdError) || !none || !mayHaveLeftAgents(paths)) throw error;
   const { code, message, data } = error;
   throw new AiwgdError(
     code,
