@@ -175,7 +175,11 @@ export class AgentSupervisor {
     const task = await store.get(taskId);
     if (task === undefined) throw noSuchTask(taskId);
     if (isFinal(task.state)) return false;
-    const state = await store.requestCancel(taskId);
+    const state = await store.requestCancel(taskId).catch((error: unknown) => {
+      // It may be what fills the disk: it is ended, though nobody can note down that it was to be.
+      this.#runs.get(taskId)?.cancel();
+      throw error;
+    });
     if (state === 'cancelled') {
       this.#events.ended(task, { state: 'cancelled' }, null);
       return true;

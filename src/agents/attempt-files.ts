@@ -10,12 +10,19 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { makeFolders } from '../platform/make-folder.js';
 import { endOfBytes } from './agent-provider.js';
 import { type AttemptHeader, parseHeader, type WrittenHeader } from './attempt-header.js';
 import type { LaunchFiles } from './launcher.js';
 import { NOTES_BYTES, parseNotes, type RunnerNotes } from './runner.js';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants;
+
+/** Above an attempt's folder: its task's, `actions`, `daemon`, `.aiwg`. A project that was removed is not brought back. */
+export const OWN_FOLDERS = 4;
+
+/** Name of an attempt's record. */
+const RECORD = 'runner';
 
 /** Room for a word and a newline. */
 const ENDING_BYTES = 16;
@@ -78,7 +85,7 @@ export class AttemptFiles implements Disposable {
       // Readable too, so that one descriptor serves the agent and us.
       const stdout = take('stdout.log', O_APPEND);
       const stderr = take('stderr.log', O_APPEND);
-      const record = take('runner', 0);
+      const record = take(RECORD, 0);
       const endingAt = prepareRecord(record, header);
       launch({ stdin: prompt, stdout, stderr, record });
       closeSync(prompt);
@@ -107,7 +114,7 @@ export class AttemptFiles implements Disposable {
       return file;
     };
     try {
-      const record = take('runner', O_RDWR);
+      const record = take(RECORD, O_RDWR);
       const head = headOf(record);
       const header = parseHeader(head);
       if (header === undefined || !isOurs(header, { attemptId, project }, fstatSync(record).ino)) {
@@ -232,7 +239,7 @@ function writeAll(file: number, bytes: Buffer, position: number): void {
 
 function makeFolder(folder: string): void {
   // The folder of the task first: it is new for all but retried tasks.
-  if (make(dirname(folder)) === 'missing') mkdirSync(dirname(folder), { recursive: true, mode: 0o700 });
+  if (make(dirname(folder)) === 'missing') makeFolders(dirname(folder), OWN_FOLDERS - 1, 0o700);
   if (make(folder) !== 'there') return;
   // Numbers repeat after a retry by hand. Nothing that the earlier attempt left is used again: its outcome is not this
   // one's, its processes may still hold the files, and the agent may have put anything in their place.

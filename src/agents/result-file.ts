@@ -1,7 +1,9 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeFolders } from '../platform/make-folder.js';
 import type { Claim } from '../tasks/task-store.js';
 import type { AttemptEnd } from './attempt.js';
+import { OWN_FOLDERS } from './attempt-files.js';
 
 /**
  * Leaves what became of an attempt beside its output, whole or not at all. Off the event loop: on a journaling file
@@ -39,7 +41,7 @@ async function writeNew(path: string, text: string): Promise<void> {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST') await rm(path, { force: true, recursive: true });
     // An attempt that was refused before its launch has no folder yet.
-    else if (code === 'ENOENT') await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    else if (code === 'ENOENT') makeFolders(dirname(path), OWN_FOLDERS, 0o700);
     else throw error;
     await writeFile(path, text, options);
   }

@@ -44,10 +44,12 @@ export function prepareDirectories(root: string): PreparedDirectories {
     }
     // Prompts, output and the database are nobody's source code.
     if (!existsSync(ignoreFile)) {
-      writeFileSync(ignoreFile, '*\n');
       ignoreMade = true;
+      writeFileSync(ignoreFile, '*\n');
     }
   } catch (cause) {
+    // An empty one, as a full disk leaves it, ignores nothing, and the next start would take it for the owner's.
+    if (ignoreMade) rmSync(ignoreFile, { force: true });
     throw new AiwgdError(
       'START_FAILED',
       `Cannot create ${paths.daemon}: ${messageOf(cause)}. The daemon needs to write there.`,

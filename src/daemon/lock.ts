@@ -1,5 +1,5 @@
 import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { parseLock } from '../ipc/running-daemon.js';
+import { lockText, parseLock } from '../ipc/running-daemon.js';
 import { writeAll } from '../platform/atomic-file.js';
 import { LOCK_EX, libc } from '../platform/libc.js';
 import { bootId, identityOf, isAlive, type ProcessIdentity } from '../platform/process-identity.js';
@@ -32,9 +32,9 @@ const EMPTY_POLL_MS = 10;
 export function acquireLock(paths: ProjectPaths): ProjectLock {
   let inherited = false;
   for (let tries = 0; tries < TRIES; tries += 1) {
-    const lock = create(paths.lock);
+    const lock = create(paths);
     if (lock !== undefined) return { ...lock, inherited };
-    const holder = readSettled(paths.lock);
+    const holder = readSettled(paths);
     if (holder === 'gone') continue;
     if (holder !== 'damaged' && isAlive(holder)) throw alreadyRunning(holder.pid);
     inherited ||= holder !== 'damaged' && holder.bootId === bootId();
@@ -48,7 +48,8 @@ function alreadyRunning(pid: number): AiwgdError {
 }
 
 /** Undefined where there is a lock, or where somebody took ours for a damaged one. */
-function create(path: string): Omit<ProjectLock, 'inherited'> | undefined {
+function create(paths: ProjectPaths): Omit<ProjectLock, 'inherited'> | undefined {
+  const { lock: path } = paths;
   // Known before the file is made: between that and the write, the lock is empty.
   const holder = identityOf();
   if (holder === undefined)
@@ -61,7 +62,7 @@ function create(path: string): Omit<ProjectLock, 'inherited'> | undefined {
     throw new AiwgdError('START_FAILED', `Cannot create the lock ${path}: ${messageOf(cause)}`, { cause });
   }
   try {
-    writeAll(file, Buffer.from(`${JSON.stringify(holder)}\n`));
+    writeAll(file, Buffer.from(lockText(holder, paths)));
   } catch (cause) {
     rmSync(path, { force: true });
     throw new AiwgdError('START_FAILED', `The daemon cannot start: ${writeFaultText(path, cause)}`, {
@@ -70,26 +71,26 @@ function create(path: string): Omit<ProjectLock, 'inherited'> | undefined {
   } finally {
     closeSync(file);
   }
-  if (!isOwn(path, holder)) return undefined;
-  return { holder, restore: () => void create(path), release: () => releaseOwn(path, holder) };
+  if (!isOwn(paths, holder)) return undefined;
+  return { holder, restore: () => void create(paths), release: () => releaseOwn(paths, holder) };
 }
 
-function isOwn(path: string, own: ProcessIdentity): boolean {
-  const found = read(path);
+function isOwn(paths: ProjectPaths, own: ProcessIdentity): boolean {
+  const found = read(paths);
   return typeof found === 'object' && found.pid === own.pid && found.startTime === own.startTime;
 }
 
-function releaseOwn(path: string, own: ProcessIdentity): void {
-  if (isOwn(path, own)) rmSync(path, { force: true });
+function releaseOwn(paths: ProjectPaths, own: ProcessIdentity): void {
+  if (isOwn(paths, own)) rmSync(paths.lock, { force: true });
 }
 
-function read(path: string): ProcessIdentity | 'gone' | 'empty' | 'damaged' {
+function read(paths: ProjectPaths): ProcessIdentity | 'gone' | 'empty' | 'damaged' {
   try {
-    const text = readFileSync(path, 'utf8');
-    return text === '' ? 'empty' : (parseLock(text) ?? 'damaged');
+    const text = readFileSync(paths.lock, 'utf8');
+    return text === '' ? 'empty' : (parseLock(text, paths) ?? 'damaged');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'gone';
-    throw new AiwgdError('START_FAILED', `Cannot read the lock ${path}: ${messageOf(error)}`, {
+    throw new AiwgdError('START_FAILED', `Cannot read the lock ${paths.lock}: ${messageOf(error)}`, {
       cause: error,
     });
   }
@@ -99,10 +100,10 @@ function read(path: string): ProcessIdentity | 'gone' | 'empty' | 'damaged' {
  * Between its creation and the write that follows at once, a lock is empty: only when it stays so for long is its maker
  * dead, and not just held up on a busy machine.
  */
-function readSettled(path: string): ProcessIdentity | 'gone' | 'damaged' {
+function readSettled(paths: ProjectPaths): ProcessIdentity | 'gone' | 'damaged' {
   const pause = new Int32Array(new SharedArrayBuffer(4));
   for (let waited = 0; waited < EMPTY_PATIENCE_MS; waited += EMPTY_POLL_MS) {
-    const found = read(path);
+    const found = read(paths);
     if (found !== 'empty') return found;
     Atomics.wait(pause, 0, 0, EMPTY_POLL_MS);
   }
@@ -114,7 +115,7 @@ function removeStale(paths: ProjectPaths): void {
   try {
     libc().flock(folder, LOCK_EX);
     // Not one that its maker is only about to fill in: that would make two owners.
-    const found = readSettled(paths.lock);
+    const found = readSettled(paths);
     if (found === 'damaged' || (found !== 'gone' && !isAlive(found))) rmSync(paths.lock, { force: true });
   } finally {
     closeSync(folder);

@@ -1,17 +1,31 @@
+import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
+import { isCopiedFile } from '../platform/copied-file.js';
 import { isAlive, type ProcessIdentity } from '../platform/process-identity.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
-import type { ProjectPaths } from '../protocol/project-paths.js';
+import { type ProjectPaths, projectPaths } from '../protocol/project-paths.js';
 
 /** Longest path that a socket address holds on every platform (104 bytes with the closing NUL on macOS). */
 export const MAX_SOCKET_PATH_BYTES = 103;
 
-/** The identity in a lock file; undefined for text that is none (damaged, or written by another program). */
-export function parseLock(text: string): ProcessIdentity | undefined {
+/** What the lock of a project says: which process is its daemon, and which project it is. */
+export function lockText(daemon: ProcessIdentity, { root }: ProjectPaths): string {
+  return `${JSON.stringify({ ...daemon, project: root })}\n`;
+}
+
+/**
+ * The identity in the text of a project's lock; undefined for one that says nothing of this project: it is damaged,
+ * written by another program, or came with a copy of the folder and speaks of the daemon of the first.
+ */
+export function parseLock(text: string, { lock }: ProjectPaths): ProcessIdentity | undefined {
   try {
-    const { pid, startTime, bootId } = JSON.parse(text) as Partial<ProcessIdentity>;
+    const { pid, startTime, bootId, project } = JSON.parse(text) as Partial<
+      ProcessIdentity & { project: string }
+    >;
     if (!Number.isInteger(pid) || typeof startTime !== 'string' || typeof bootId !== 'string')
       return undefined;
+    if (typeof project === 'string' && isCopiedFile(lock, projectPaths(project).lock, text)) return undefined;
     return { pid: pid as number, startTime, bootId };
   } catch {
     return undefined;
@@ -45,22 +59,33 @@ export function findRunningDaemon(paths: ProjectPaths): ProcessIdentity | undefi
       },
     );
   }
-  const identity = parseLock(text);
+  const identity = parseLock(text, paths);
   return identity !== undefined && isAlive(identity) ? identity : undefined;
 }
 
 /** The address to connect to; follows the pointer where the project's path is too long for a socket. */
 export function socketAddress(paths: ProjectPaths): string {
   if (Buffer.byteLength(paths.socket) <= MAX_SOCKET_PATH_BYTES) return paths.socket;
+  const target = pointerTarget(paths.socket);
+  if (target !== undefined) return target;
+  throw new AiwgdError(
+    'DAEMON_NOT_RUNNING',
+    `No daemon is running for ${paths.root}. Start it with: aiwgd start`,
+  );
+}
+
+/** The file name of the socket that serves an address that is too long for one. */
+export function shortName(address: string): string {
+  return `${createHash('sha256').update(address).digest('hex').slice(0, 16)}.sock`;
+}
+
+/** What the pointer at `address` names; undefined where there is none, or one that came with a copy of the folder. */
+export function pointerTarget(address: string): string | undefined {
   try {
-    return readlinkSync(paths.socket);
-  } catch (cause) {
-    throw new AiwgdError(
-      'DAEMON_NOT_RUNNING',
-      `No daemon is running for ${paths.root}. Start it with: aiwgd start`,
-      {
-        cause,
-      },
-    );
+    const target = readlinkSync(address);
+    return basename(target) === shortName(address) ? target : undefined;
+  } catch {
+    // Absent, or not a link: the caller tells these apart where it matters.
+    return undefined;
   }
 }

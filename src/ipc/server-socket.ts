@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
 import {
   chmodSync,
   lstatSync,
   mkdirSync,
-  readlinkSync,
   renameSync,
   rmSync,
   type Stats,
@@ -14,7 +12,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
-import { MAX_SOCKET_PATH_BYTES } from './running-daemon.js';
+import { MAX_SOCKET_PATH_BYTES, pointerTarget, shortName } from './running-daemon.js';
 
 /** Where a server listens. */
 export interface ServerSocket {
@@ -47,7 +45,7 @@ export async function prepareSocket(address: string): Promise<ServerSocket> {
 
 /** Whether somebody listens at `address`, directly or by its pointer. START_FAILED when that cannot be told. */
 export async function isServed(address: string): Promise<boolean> {
-  const path = Buffer.byteLength(address) <= MAX_SOCKET_PATH_BYTES ? address : linkTarget(address);
+  const path = Buffer.byteLength(address) <= MAX_SOCKET_PATH_BYTES ? address : pointerTarget(address);
   if (path === undefined || statSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return false;
   return isListening(path);
 }
@@ -65,14 +63,13 @@ export function writePointer({ path, pointer }: ServerSocket): void {
 /** Removes the socket, and the pointer where it is still ours. */
 export function removeSocket({ path, pointer }: ServerSocket): void {
   rmSync(path, { force: true });
-  if (pointer !== undefined && linkTarget(pointer) === path) rmSync(pointer, { force: true });
+  if (pointer !== undefined && pointerTarget(pointer) === path) rmSync(pointer, { force: true });
 }
 
 function shortPath(address: string): string {
   const { XDG_RUNTIME_DIR: runtime } = process.env;
   const base = runtime === undefined || runtime === '' ? tmpdir() : runtime;
-  const name = createHash('sha256').update(address).digest('hex').slice(0, 16);
-  return join(base, `aiwgd-${userId()}`, `${name}.sock`);
+  return join(base, `aiwgd-${userId()}`, shortName(address));
 }
 
 function makePrivateFolder(folder: string, stat: (path: string) => Stats): void {
@@ -91,9 +88,10 @@ function makePrivateFolder(folder: string, stat: (path: string) => Stats): void 
 }
 
 async function clearAwayPointer(pointer: string): Promise<void> {
-  const target = linkTarget(pointer);
+  const target = pointerTarget(pointer);
   if (target === undefined) {
-    if (lstatSync(pointer, { throwIfNoEntry: false }) !== undefined) {
+    const stats = lstatSync(pointer, { throwIfNoEntry: false });
+    if (stats !== undefined && !stats.isSymbolicLink()) {
       throw unusable(pointer, 'a file that is no link to a socket lies there; move it away');
     }
   } else if (await isListening(target)) {
@@ -127,15 +125,6 @@ function isListening(path: string): Promise<boolean> {
       else reject(unusable(path, error.message, error));
     });
   });
-}
-
-function linkTarget(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    // Absent, or not a link: the caller tells these apart where it matters.
-    return undefined;
-  }
 }
 
 function userId(): number {

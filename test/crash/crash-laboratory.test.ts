@@ -197,3 +197,13 @@ it.each([
   const ran = spawnSync('/bin/sh', [AGENT], { input: prompt, encoding: 'utf8', env });
   expect(ran).toMatchObject({ stdout: outputOf(readPrompt(prompt).spec), stderr: '', status, signal });
 });
+
+it.each([['--rounds', 'abc'], ['--rounds', '0'], ['--rounds', '-3'], ['--seed', 'x'], ['--bogus']])(
+  'refuses what is no run: %s %s',
+  (...args) => {
+    const run = fileURLToPath(new URL('run.mjs', import.meta.url));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [run, ...args], { encoding: 'utf8' });
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toMatch(/^usage: npm run crash/);
+  },
+);

@@ -21,24 +21,30 @@ const ROUNDS_PER_PROJECT = 50;
 /** Whoever has seen as much broken as this has enough to look at. */
 const MOST_BROKEN_ROUNDS = 5;
 
+const NUMBERS = ['rounds', 'seed', 'from', 'seconds'];
+
+/** What was asked for; undefined for what is no run: one of no rounds would look as if nothing had broken. */
 function options() {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '20' },
-      seed: { type: 'string' },
-      from: { type: 'string', default: '0' },
-      seconds: { type: 'string', default: 'Infinity' },
-      faults: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  });
-  return {
-    ...values,
-    rounds: Number(values.rounds),
-    from: Number(values.from),
-    seconds: Number(values.seconds),
-    seed: values.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(values.seed),
-  };
+  try {
+    const { values } = parseArgs({
+      options: {
+        rounds: { type: 'string', default: '20' },
+        seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 32)) },
+        from: { type: 'string', default: '0' },
+        seconds: { type: 'string', default: 'Infinity' },
+        faults: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    const numbers = Object.fromEntries(NUMBERS.map((name) => [name, Number(values[name])]));
+    const { rounds: count, seconds, ...others } = numbers;
+    const whole = [count, ...Object.values(others)].every(
+      (number) => Number.isInteger(number) && number >= 0,
+    );
+    return whole && count > 0 && seconds > 0 ? { ...values, ...numbers } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A project with its decoy, for as many rounds as nothing is broken in. */
@@ -125,6 +131,11 @@ async function faultRounds({ seed, from, rounds: count }, totals) {
 
 async function main() {
   const asked = options();
+  if (asked === undefined) {
+    process.stderr.write(USAGE);
+    process.exitCode = 2;
+    return;
+  }
   if (asked.help) {
     process.stdout.write(USAGE);
     return;

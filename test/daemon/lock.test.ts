@@ -38,7 +38,7 @@ describe('the lock of a project', () => {
     const paths = project();
     writeFileSync(paths.lock, content);
     const lock = acquireLock(paths);
-    expect(JSON.parse(readFileSync(paths.lock, 'utf8'))).toEqual(identityOf());
+    expect(JSON.parse(readFileSync(paths.lock, 'utf8'))).toEqual({ ...identityOf(), project: paths.root });
     lock.release();
   });
 

@@ -134,7 +134,7 @@ it('a lock that was removed is back at the next heartbeat, and stop finds the da
 });
 
 describe('what lies damaged in the folder', () => {
-  const config = { default_agent: 'sh', agents: { sh: script('cat') } };
+  const config = { default_agent: 'sh', agents: { sh: script('cat'), slow: script('sleep 1000') } };
 
   it('a database of garbage is kept aside, told in health, and the queue comes from tasks.json', async () => {
     const project = new Project({ config });
@@ -253,9 +253,12 @@ describe('what lies damaged in the folder', () => {
     const project = new Project({ config: { ...config, daemon: { heartbeat_interval_seconds: 0.2 } } });
     const { pid } = await project.start();
     await project.ok(['task', 'submit', 'for later', '--delay', '1h']);
+    await project.ok(['task', 'submit', 'now', '--agent', 'slow']);
+    await until('an agent works', () => project.agents().length > 0);
     remove(project.root);
     await until('the daemon is gone', () => startTimeOf(pid) === undefined);
     expect(existsSync(project.root)).toBe(false);
+    expect(project.agents()).toEqual([]);
   });
 
   it("the original program's tasks.json is taken in, a damaged one kept aside", async () => {

@@ -129,13 +129,52 @@ describe('a full disk', () => {
     expect(await p.ok(['task', 'submit', 'after', '--wait'])).toContain('after');
   });
 
+  it('does not keep a running task from being cancelled', async ({ skip }) => {
+    const { p } = await busyProject(skip);
+    const agent = (await p.json<Task>(['task', 'get', 'task-0001'])).pid as number;
+    const makeRoom = fill(p);
+    const refused = await p.run(['task', 'cancel', 'task-0001', '--json']);
+    expect(refused.code).toBe(1);
+    expect(JSON.parse(refused.stdout)).toMatchObject({ error: { code: 'STORAGE_FULL' } });
+    await until('its agent has ended', () => !p.agents().includes(agent));
+    makeRoom();
+    const state = async (): Promise<string> => (await p.json<Task>(['task', 'get', 'task-0001'])).state;
+    await until('it is cancelled', async () => (await state()) === 'cancelled', 60_000);
+  });
+
+  it('keeps the daemon from being replaced by one that could not start', async ({ skip }) => {
+    const { p } = await busyProject(skip);
+    const { pid } = p.daemon();
+    const makeRoom = fill(p);
+    const refused = await p.run(['restart']);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(/^aiwgd: The daemon was left running.* full: make room on it\.\n$/);
+    expect(p.daemon().pid).toBe(pid);
+    makeRoom();
+    expect(await p.ok(['restart'])).toContain('3 running tasks taken over');
+  });
+
+  it('keeps a project from its first start, and leaves it as it was', async ({ skip }) => {
+    const p = new Project();
+    smallDisk(p, skip);
+    const makeRoom = fill(p);
+    expect((await p.run(['start'])).code).toBe(1);
+    makeRoom();
+    await p.start();
+    expect(readFileSync(join(p.paths.daemon, '.gitignore'), 'utf8')).toBe('*\n');
+  });
+
   it('names itself where a daemon cannot start after a kill -9, and the start with room finds all tasks', async ({
     skip,
   }) => {
     const { p, go } = await busyProject(skip);
-    const makeRoom = fill(p);
+    fill(p);
     go();
     await p.kill();
+    // What the daemon held, and what a start clears away, has made some room.
+    for (const name of readdirSync(p.paths.daemon).filter((file) => file.endsWith('.tmp')))
+      rmSync(join(p.paths.daemon, name));
+    const makeRoom = fill(p);
     const refused = await p.run(['start']);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/^aiwgd: .*\.aiwg.* full.*make room.*\n$/i);

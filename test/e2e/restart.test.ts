@@ -51,6 +51,18 @@ describe('restart', () => {
     wentOn(project, before, await finish(project));
   });
 
+  it('of several at once, each says what became of it', async () => {
+    const project = await atWork();
+    const { pid } = await task(project);
+    for (let round = 0; round < 3; round += 1) {
+      const restarts = await Promise.all(Array.from({ length: 4 }, () => project.run(['restart'])));
+      expect(restarts.map(({ code }) => code)).toContain(0);
+      for (const { code, stderr } of restarts)
+        expect(stderr).toMatch(code === 0 ? /^$/ : /^aiwgd: Daemon is already running \(PID: \d+\)\n$/);
+      expect(await task(project)).toMatchObject({ state: 'running', attempt: 1, pid });
+    }
+  });
+
   it('again and again, also with an agent that ends in between', async () => {
     const project = await atWork();
     const before = await task(project);

@@ -6,6 +6,7 @@ import type { Context } from '../context.js';
 import { configFileInForce } from '../lifecycle/config-in-force.js';
 import { handOver } from '../lifecycle/hand-over.js';
 import { mayHaveLeftAgents } from '../lifecycle/left-agents.js';
+import { requireRoom } from '../lifecycle/require-room.js';
 import { startDaemon } from '../lifecycle/start-daemon.js';
 import { askToStop } from '../lifecycle/stop-request.js';
 import { projectToBe } from '../project.js';
@@ -19,8 +20,10 @@ export async function run({ options, output, clock, onInterrupt }: Context): Pro
   const named = options.config === undefined ? inForce : resolve(options.config);
   // Before the stop: a configuration with errors must not leave the project without its daemon.
   const configFile = readProjectConfig({ args: named === undefined ? [] : [named], options }).file;
-  if (daemon !== undefined)
+  if (daemon !== undefined) {
+    requireRoom(paths);
     await handOver(daemon, clock, () => askToStop(paths, clock, { keepAgents: true }));
+  }
   const started = await startDaemon(paths, clock, {
     configFile: configFile === paths.config ? undefined : configFile,
     onSpawn: (child) => onInterrupt(() => void child.kill('SIGUSR2')),
@@ -38,7 +41,9 @@ export async function run({ options, output, clock, onInterrupt }: Context): Pro
 
 /** The old daemon has gone, and there is no new one: whoever reads why must know what of it is left. */
 function notStarted(paths: ProjectPaths, error: unknown): never {
-  if (!(error instanceof AiwgdError) || !mayHaveLeftAgents(paths)) throw error;
+  // Somebody else may have started the next one.
+  const none = findRunningDaemon(paths) === undefined;
+  if (!(error instanceof AiwgdError) || !none || !mayHaveLeftAgents(paths)) throw error;
   const { code, message, data } = error;
   throw new AiwgdError(
     code,

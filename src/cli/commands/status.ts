@@ -38,7 +38,7 @@ async function printStatus(paths: ProjectPaths, { output, clock }: Context): Pro
     const reason = messageOf(error);
     const failure = new AiwgdError(
       'CONNECTION_LOST',
-      `The daemon (PID ${daemon.pid}) is alive but does not answer on its socket: ${reason}. It may still be starting; otherwise see aiwgd logs, then aiwgd stop --force and aiwgd start.`,
+      `The daemon (PID ${daemon.pid}) is alive but does not answer on its socket: ${reason}. It may still be starting; otherwise see aiwgd logs. aiwgd restart replaces it and leaves its agents at work; aiwgd stop --force ends both.`,
       { cause: error, data: { pid: daemon.pid } },
     );
     if (output.json) output.document({ running: true, pid: daemon.pid, ...failureDocument(failure) });

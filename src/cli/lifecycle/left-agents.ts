@@ -10,7 +10,9 @@ import type { Task } from '../../protocol/task.js';
  */
 export function mayHaveLeftAgents(paths: ProjectPaths): boolean {
   try {
-    return parseLock(readFileSync(paths.lock, 'utf8'))?.bootId === bootId() && existsSync(paths.database);
+    return (
+      parseLock(readFileSync(paths.lock, 'utf8'), paths)?.bootId === bootId() && existsSync(paths.database)
+    );
   } catch {
     // No lock: it ended them, or never ran.
     return false;
