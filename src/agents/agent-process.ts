@@ -8,6 +8,8 @@ export interface ProcessExit {
   signal: string | null;
   /** False when nobody is left who could tell: both others are null then. */
   known: boolean;
+  /** False when the daemon that was about to launch it went down before: the agent has done nothing. */
+  launched: boolean;
 }
 
 export interface AgentProcessOptions {
@@ -54,7 +56,7 @@ export class AgentProcess {
     this.#notes = this.#options.files.notes();
     const { exitCode } = this.#notes;
     if (exitCode !== undefined) this.#exit = exitOf(exitCode);
-    else if (alone && !this.#agentLives()) this.#exit = { exitCode: null, signal: null, known: false };
+    else if (alone && !this.#agentLives()) this.#exit = this.#unknownExit();
     return this.#exit;
   }
 
@@ -64,6 +66,12 @@ export class AgentProcess {
     const { runner } = this;
     this.#runnerGone = runner === undefined ? !this.#options.anyLives() : !isAlive(runner);
     return this.#runnerGone;
+  }
+
+  /** A runner names itself before anything else. Our own, if it could not even do that, was launched all the same. */
+  #unknownExit(): ProcessExit {
+    const launched = this.#options.child || this.#notes.runner !== undefined;
+    return { exitCode: null, signal: null, known: false, launched };
   }
 
   #agentLives(): boolean {
@@ -82,6 +90,6 @@ const SIGNAL_NAMES = new Map(Object.entries(constants.signals).map(([name, numbe
 function exitOf(code: number): ProcessExit {
   const signal = code > 128 ? SIGNAL_NAMES.get(code - 128) : undefined;
   return signal === undefined
-    ? { exitCode: code, signal: null, known: true }
-    : { exitCode: null, signal, known: true };
+    ? { exitCode: code, signal: null, known: true, launched: true }
+    : { exitCode: null, signal, known: true, launched: true };
 }

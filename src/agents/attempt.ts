@@ -55,6 +55,8 @@ export interface AttemptEnd {
   signal: string | null;
   /** False when nobody could tell how the agent's process ended. */
   exitKnown: boolean;
+  /** False when it was given up before the agent was launched. */
+  launched: boolean;
   outputBytes: number;
   stderrBytes: number;
   /** Wall time in milliseconds since 1970. */
@@ -68,6 +70,8 @@ const STDERR_TAIL_BYTES = 4096;
 const FIRST_LOOK_MS = 5;
 const QUICK_LOOK_MS = 50;
 const SLOW_LOOK_MS = 250;
+/** A runner has written its first word by then, whatever the machine's load. */
+const FIRST_WORD_MS = 1_000;
 /** A runner that has not named its agent by then never will: some two seconds. */
 const LOOKS_FOR_A_NAME = 16;
 
@@ -157,11 +161,14 @@ export class Attempt {
     opened: { files: AttemptFiles; header: AttemptHeader },
     deps: AttemptDeps,
   ): Attempt {
+    const adoptedAt = deps.clock.monotonic();
     const process = new AgentProcess({
       files: opened.files,
       bootId: opened.header.bootId,
       child: false,
-      anyLives: () => deps.scan.mayHaveSurvivors(plan.attemptId),
+      // A runner that was launched in the last moment of its daemon may not have got to its first word.
+      anyLives: () =>
+        deps.clock.monotonic() - adoptedAt < FIRST_WORD_MS || deps.scan.mayHaveSurvivors(plan.attemptId),
     });
     const attempt = new Attempt(plan, deps, { ...opened, process, adopted: true });
     const begun = opened.files.ending();
@@ -267,7 +274,7 @@ export class Attempt {
       this.#blind = true;
       if (this.#ending === undefined) return undefined;
       await this.#ending;
-      return { exitCode: null, signal: null, known: false };
+      return { exitCode: null, signal: null, known: false, launched: true };
     }
   }
 
@@ -344,7 +351,7 @@ export class Attempt {
   }
 
   #endOf(exit: ProcessExit, verdict: Verdict): AttemptEnd {
-    const { exitCode, signal, known } = exit;
+    const { exitCode, signal, known, launched } = exit;
     const { startedAt } = this.#header;
     // The runner's last word is the end itself, which may lie long before this daemon's start.
     const endedAt = known ? this.#files.notedAt() : this.#deps.clock.now();
@@ -354,6 +361,7 @@ export class Attempt {
       exitCode,
       signal,
       exitKnown: known,
+      launched,
       outputBytes: this.#sizes.stdout,
       stderrBytes: this.#sizes.stderr,
       startedAt,

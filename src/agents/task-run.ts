@@ -145,7 +145,7 @@ export class TaskRun {
   }
 
   async #carryOut(ending: Promise<Ending>): Promise<void> {
-    const { deps, claim } = { deps: this.#deps, claim: this.claim };
+    const deps = this.#deps;
     let end: Ending;
     let settlement: Settlement;
     try {
@@ -154,7 +154,7 @@ export class TaskRun {
         this.#leave(end);
         return;
       }
-      settlement = 'kind' in end ? end : settle(claim, end, deps.clock.now(), deps.random);
+      settlement = 'kind' in end ? end : this.#decide(end);
       if (!('kind' in end)) deps.onLaunch(null);
     } catch (error) {
       end = null;
@@ -176,6 +176,12 @@ export class TaskRun {
     }
     this.#phase = 'over';
     this.#deps.onSettling();
+  }
+
+  #decide(end: AttemptEnd): Settlement {
+    const { claim } = this;
+    if (!end.launched) return { kind: 'release', release: untouched(claim, claim.task.error) };
+    return settle(claim, end, this.#deps.clock.now(), this.#deps.random);
   }
 
   #afterFault(error: unknown): Settlement {
@@ -259,6 +265,7 @@ function refused(error: unknown, now: number): AttemptEnd {
     exitCode: null,
     signal: null,
     exitKnown: true,
+    launched: true,
     outputBytes: 0,
     stderrBytes: 0,
     startedAt: now,

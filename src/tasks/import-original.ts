@@ -16,8 +16,9 @@ export class DamagedTasksFileError extends AiwgdError {
 }
 
 /**
- * Reads the `tasks.json` of the original program, or our own export, which has the same form. A task that was running
- * is queued: nobody runs it any more. Throws DamagedTasksFileError, or STORAGE_FAILED where the file can't be read.
+ * Reads the `tasks.json` of the original program, or our own export, which has the same form. A running task
+ * of our own stays so: its agent may live, and is found by the files of its attempt. One of the original program is
+ * queued: nobody runs it any more. Throws DamagedTasksFileError, or STORAGE_FAILED where the file can't be read.
  */
 export async function importOriginal(path: string): Promise<StoredTask[]> {
   const { text, time } = await readTasksFile(path);
@@ -70,15 +71,16 @@ function storedTask(
   fileTime: string,
 ): StoredTask {
   const ended = isFinal(core.state);
+  const runs = core.state === 'running' && (wholeNumberOf(task['attempt']) ?? 0) > 0;
   const createdAt = timeOf(task['createdAt']) ?? fileTime;
   return {
     id: core.id,
     prompt: core.prompt,
     agent: textOf(task['agent']),
     priority: wholeNumberOf(task['priority']) ?? 0,
-    state: ended ? core.state : 'queued',
+    state: ended || runs ? core.state : 'queued',
     createdAt,
-    startedAt: ended ? timeOf(task['startedAt']) : null,
+    startedAt: ended || runs ? timeOf(task['startedAt']) : null,
     completedAt: ended ? (timeOf(task['completedAt']) ?? createdAt) : null,
     pid: null,
     result: resultOf(task['result']),

@@ -1,4 +1,13 @@
-import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -240,6 +249,28 @@ describe('an attempt that vanished', () => {
     expect(await store.claim({ owner: 'dead', limit: 1, leaseMs: 30_000 })).toHaveLength(1);
     await rig.supervisor.start();
     expect(await rig.ended(id)).toMatchObject({ state: 'completed', result: 'first', attempt: 1 });
+  });
+
+  it('was about to be launched: it goes back in the same way', async () => {
+    const store = new MemoryTaskStore(systemClock);
+    await using rig = new Rig({ store });
+    const id = await rig.submit('echo first', { maxAttempts: 1 });
+    const [claim] = await store.claim({ owner: 'dead', limit: 1, leaseMs: 30_000 });
+    const header = {
+      attemptId: claim!.attemptId,
+      project: rig.root,
+      bootId: identityOf()!.bootId,
+      startedAt: Date.now(),
+      startedMono: systemClock.monotonic(),
+      agentName: 'sh',
+      agent: { provider: 'command', command: ['sh', '-s'] },
+      inode: 0,
+    };
+    mkdirSync(rig.folder(id), { recursive: true });
+    writeFileSync(join(rig.folder(id), 'runner'), `${JSON.stringify(header)}\n${' '.repeat(100)}`);
+    await rig.supervisor.start();
+    expect(await rig.ended(id)).toMatchObject({ state: 'completed', result: 'first', attempt: 1 });
+    expect(rig.topics(id)).toEqual(['task:queued', 'task:queued', 'task:started', 'task:completed']);
   });
 
   it('with a record that its agent has spoilt is ended, not doubled', async () => {

@@ -56,6 +56,7 @@ function ending(failureClass: FailureClass, more: Partial<AttemptEnd> = {}): Att
     exitCode: 1,
     signal: null,
     exitKnown: true,
+    launched: true,
     outputBytes: 7,
     stderrBytes: 0,
     startedAt: NOW - 1000,
