@@ -52,6 +52,18 @@ describe('a machine that cannot start agents', () => {
   });
 });
 
+describe('a task whose folder is none', () => {
+  it.each(['touch', 'ln -s /nowhere'])('begins in a new one, and holds up nobody (%s)', async (put) => {
+    await using rig = await startedRig({ settings: { maxParallel: 1 } });
+    const folder = '"$AIWG_PROJECT/actions/$AIWG_TASK_ID"';
+    const first = await rig.run(`rm -r ${folder}; ${put} ${folder}; exit 1`, { maxAttempts: 1 });
+    expect(first.state).toBe('failed');
+    await rig.supervisor.retry(first.id);
+    expect((await rig.run('echo next')).result).toBe('next');
+    expect(rig.faults).toEqual([]);
+  });
+});
+
 describe('a store that cannot take an outcome', () => {
   it('gets it later; the slot stays taken meanwhile', async () => {
     const clock = new FakeClock();
