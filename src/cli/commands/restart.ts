@@ -38,7 +38,9 @@ export async function run({ options, output, clock, onInterrupt }: Context): Pro
 
 /** The old daemon has gone, and there is no new one: whoever reads why must know what of it is left. */
 function notStarted(paths: ProjectPaths, error: unknown): never {
-  if (!(error instanceof AiwgdError) || !mayHaveLeftAgents(paths)) throw error;
+  // Somebody else was faster, and has taken over what was left.
+  const another = findRunningDaemon(paths) !== undefined;
+  if (!(error instanceof AiwgdError) || another || !mayHaveLeftAgents(paths)) throw error;
   const { code, message, data } = error;
   throw new AiwgdError(
     code,
