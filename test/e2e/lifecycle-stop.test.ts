@@ -84,7 +84,7 @@ describe('stop leaves no process of agents that heed no SIGTERM', () => {
     const first = project.run(['stop']);
     await until('the first is under way', () => project.logTail().includes('stopping'));
     const begun = performance.now();
-    await project.ok(['stop', '--timeout', '2']);
+    await project.ok(['stop', '--timeout', '1']);
     expect(performance.now() - begun).toBeLessThan(10_000);
     expect((await first).code).toBe(0);
     await endedInOrder(project);
