@@ -56,8 +56,24 @@ export class AgentProcess {
     this.#notes = this.#options.files.notes();
     const { exitCode } = this.#notes;
     if (exitCode !== undefined) this.#exit = exitOf(exitCode);
-    else if (alone && !this.#agentLives()) this.#exit = this.#unknownExit();
+    else if (!alone) this.#wakeRunner();
+    else if (!this.#agentLives()) this.#exit = this.#unknownExit();
     return this.#exit;
+  }
+
+  /**
+   * A runner whose agent has ended without a word of it is about to write it down, unless somebody stopped it. Elsewhere
+   * than on Linux each such question costs a program: there the time limit ends the wait.
+   */
+  #wakeRunner(): void {
+    const { agent, runner } = this;
+    if (process.platform !== 'linux' || agent === undefined || runner === undefined) return;
+    if (isAlive(agent) || !isAlive(runner)) return;
+    try {
+      process.kill(runner.pid, 'SIGCONT');
+    } catch {
+      // It ended meanwhile: the next look finds what it wrote.
+    }
   }
 
   /** Whether nobody is left to write down an end. */

@@ -2,6 +2,7 @@ import {
   closeSync,
   constants,
   fstatSync,
+  lstatSync,
   mkdirSync,
   openSync,
   read,
@@ -239,7 +240,14 @@ function writeAll(file: number, bytes: Buffer, position: number): void {
 
 function makeFolder(folder: string): void {
   // The folder of the task first: it is new for all but retried tasks.
-  if (make(dirname(folder)) === 'missing') makeFolders(dirname(folder), OWN_FOLDERS - 1, 0o700);
+  const ofTask = dirname(folder);
+  const before = make(ofTask);
+  if (before === 'missing') makeFolders(ofTask, OWN_FOLDERS - 1, 0o700);
+  // An agent may have put a file or a link there: such a task would hold up the queue for ever.
+  if (before === 'there' && !lstatSync(ofTask).isDirectory()) {
+    rmSync(ofTask);
+    mkdirSync(ofTask, { mode: 0o700 });
+  }
   if (make(folder) !== 'there') return;
   // Numbers repeat after a retry by hand. Nothing that the earlier attempt left is used again: its outcome is not this
   // one's, its processes may still hold the files, and the agent may have put anything in their place.

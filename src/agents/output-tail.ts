@@ -52,6 +52,8 @@ export class OutputTail {
   }
 
   async #readTo(end: number): Promise<void> {
+    // A shell's `> /dev/stdout` opens the file anew and cuts it off: what is written from there on is all new.
+    if (end < this.#position) this.#position = 0;
     while (this.#position < end) {
       const length = Math.min(SLICE_BYTES, end - this.#position);
       // Waiting for a thread costs more than reading the little that most attempts write.

@@ -23,6 +23,9 @@ export interface TaskRunDeps extends AttemptContext {
   onLaunch: (fault: LaunchFault | null) => void;
 }
 
+/** Until a task that could not be launched is tried again. */
+const LAUNCH_AGAIN_MS = 5_000;
+
 /** `unstored`: ended, but the store cannot take the outcome yet, so the slot stays taken. */
 export type RunPhase = 'running' | 'storing' | 'unstored' | 'over';
 
@@ -188,7 +191,9 @@ export class TaskRun {
     if (error instanceof LaunchFault) {
       this.#deps.onLaunch(error);
       const text = `The agent could not be started: ${error.message}`;
-      return { kind: 'release', release: untouched(this.claim, text) };
+      // The fault may be this task's alone (a folder that nobody can remove): the others go first.
+      const runAt = this.#deps.clock.now() + LAUNCH_AGAIN_MS;
+      return { kind: 'release', release: { ...untouched(this.claim, text), runAt, waitReason: 'retry' } };
     }
     // A fault of our own: told as such, and the task does not come back to meet it again.
     this.#deps.log.error({ taskId: this.claim.task.id, error: messageOf(error) }, 'An attempt broke down');

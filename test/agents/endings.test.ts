@@ -16,6 +16,19 @@ async function stubborn(rig: Rig, more?: Record<string, unknown>): Promise<strin
   return id;
 }
 
+describe('an agent that stops its own runner', () => {
+  it('ends with its own exit all the same, also by a cancel', async () => {
+    await using rig = await startedRig();
+    const ended = await rig.run('kill -STOP $PPID; exit 3');
+    expect(ended).toMatchObject({ state: 'failed', exitCode: 3, attempt: 1 });
+    const id = await rig.submit('kill -STOP $PPID; echo up; exec sleep 600');
+    await until('it has', () => rig.supervisor.live(id)?.outputBytes === 3);
+    expect(await rig.supervisor.cancel(id)).toBe(true);
+    expect(await rig.get(id)).toMatchObject({ state: 'cancelled', signal: 'SIGTERM' });
+    expect(rig.leftovers()).toEqual([]);
+  });
+});
+
 describe('no process is left', () => {
   it('by a cancel', async () => {
     await using rig = await startedRig();

@@ -35,20 +35,34 @@ describe('a machine that cannot start agents', () => {
       attempt: 0,
       error: expect.stringMatching(/could not be started/),
     });
-    // Still broken after the first pause of 1 s; the second takes 2 s.
-    clock.advance(999);
-    expect(rig.topics(id)).toHaveLength(2);
-    clock.advance(1);
-    await until('it was tried again', () => rig.topics(id).length === 3);
+    // It stands back for 5 s, so that others go first.
+    clock.advance(4999);
+    expect(rig.topics(id)).toEqual(['task:queued', 'task:retrying']);
+    await until('it was tried again', () => {
+      clock.advance(100);
+      return rig.topics(id).length === 3;
+    });
     rmSync(join(rig.root, 'actions'));
     const begin = clock.now();
     await until('it runs', () => {
       if (rig.topics(id).length === 3) clock.advance(100);
       return rig.topics(id).length > 3;
     });
-    expect(clock.now() - begin).toBeGreaterThanOrEqual(2000);
+    expect(clock.now() - begin).toBeGreaterThanOrEqual(4800);
     expect(await rig.ended(id)).toMatchObject({ state: 'completed', result: 'at last', attempt: 1 });
     expect(rig.faults.at(-1)).toBeNull();
+  });
+});
+
+describe('a task whose folder is none', () => {
+  it.each(['touch', 'ln -s /nowhere'])('begins in a new one, and holds up nobody (%s)', async (put) => {
+    await using rig = await startedRig({ settings: { maxParallel: 1 } });
+    const folder = '"$AIWG_PROJECT/actions/$AIWG_TASK_ID"';
+    const first = await rig.run(`rm -r ${folder}; ${put} ${folder}; exit 1`, { maxAttempts: 1 });
+    expect(first.state).toBe('failed');
+    await rig.supervisor.retry(first.id);
+    expect((await rig.run('echo next')).result).toBe('next');
+    expect(rig.faults).toEqual([]);
   });
 });
 
@@ -173,6 +187,21 @@ describe('a lease', () => {
     });
     expect(rig.topics(id)).toEqual(['task:queued', 'task:started']);
     expect((await rig.get(id)).state).toBe('running');
+  });
+});
+
+describe('an agent that cuts its own output off', () => {
+  it('as a shell does by > /dev/stdout, is still read to its last line', async () => {
+    await using rig = await startedRig({
+      agents: { json: { provider: 'command', command: ['sh', '-s'], output: 'jsonl' } },
+    });
+    const id = await rig.submit(
+      `seq 1 9; while ! test -e "$AIWG_PROJECT/go"; do sleep 0.02; done; echo '{"result":"r"}' > /dev/stdout`,
+      { agent: 'json' },
+    );
+    await until('it was read', () => rig.supervisor.live(id)?.outputBytes === 18);
+    writeFileSync(join(rig.root, 'go'), '');
+    expect(await rig.ended(id)).toMatchObject({ state: 'completed', result: 'r' });
   });
 });
 

@@ -60,6 +60,16 @@ describe('stop leaves no process of agents that heed no SIGTERM', () => {
     await endedInOrder(project);
   });
 
+  it('though the daemon is killed meanwhile', async () => {
+    const project = await atWork({ ...daemon, kill_grace_seconds: 1 });
+    const { pid } = project.daemon();
+    const stopping = project.ok(['stop', '--timeout', '2']);
+    await until('it stops', () => readFileSync(project.paths.log, 'utf8').includes('"msg":"stopping"'));
+    await project.kill();
+    expect(await stopping).toBe(`Daemon stopped (PID: ${pid}); ended 1 agent that it had left\n`);
+    await endedInOrder(project);
+  });
+
   it.each([[['--timeout', '1']], [['--timeout', '0']], [['--force']]])('with %s', async (options) => {
     const project = await atWork();
     const { pid } = project.daemon();

@@ -140,6 +140,21 @@ describe('a daemon that hands over', () => {
   });
 });
 
+describe('two restarts at once', () => {
+  it('leave one daemon with the agents, and who comes second is told so', async () => {
+    const project = await atWork();
+    const before = await task(project);
+    for (let round = 0; round < 3; round += 1) {
+      const ran = await Promise.all([project.run(['restart']), project.run(['restart'])]);
+      const { pid } = project.daemon();
+      const late = ran.filter(({ code }) => code !== 0);
+      expect(late.length).toBeLessThan(2);
+      for (const { stderr } of late) expect(stderr).toBe(`aiwgd: Daemon is already running (PID: ${pid})\n`);
+    }
+    wentOn(project, before, await finish(project));
+  });
+});
+
 describe('kill -9 of the daemon', () => {
   it('leaves its agents at work, and the next daemon reports their real exit', async () => {
     const project = await atWork();

@@ -41,9 +41,9 @@ export async function run({ options, output, clock, onInterrupt }: Context): Pro
 
 /** The old daemon has gone, and there is no new one: whoever reads why must know what of it is left. */
 function notStarted(paths: ProjectPaths, error: unknown): never {
-  // Somebody else may have started the next one.
-  const none = findRunningDaemon(paths) === undefined;
-  if (!(error instanceof AiwgdError) || !none || !mayHaveLeftAgents(paths)) throw error;
+  // Somebody else was faster, and has taken over what was left.
+  const another = findRunningDaemon(paths) !== undefined;
+  if (!(error instanceof AiwgdError) || another || !mayHaveLeftAgents(paths)) throw error;
   const { code, message, data } = error;
   throw new AiwgdError(
     code,

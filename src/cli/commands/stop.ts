@@ -40,7 +40,9 @@ export async function run(context: Context): Promise<number | undefined> {
     ...(graceMs === undefined ? {} : { request: () => askToStop(paths, clock, { graceMs }) }),
   });
   const killed = outcome === 'killed';
-  const agentsEnded = killed ? await endLeft().catch((error: unknown) => notEnded(paths, pid, error)) : 0;
+  // Also where somebody else killed it meanwhile, or had told it to leave them; but not those of the next one.
+  const last = findRunningDaemon(paths) === undefined;
+  const agentsEnded = last ? await endLeft().catch((error: unknown) => notEnded(paths, pid, error)) : 0;
   if (output.json) output.document({ stopped: true, pid, killed, agentsEnded });
   else output.line(`Daemon ${outcome} (PID: ${pid})${ended(agentsEnded)}`);
   return 0;
@@ -49,7 +51,7 @@ export async function run(context: Context): Promise<number | undefined> {
 function notEnded({ root }: ProjectPaths, pid: number, error: unknown): never {
   throw new AiwgdError(
     error instanceof AiwgdError ? error.code : 'INTERNAL_ERROR',
-    `Daemon killed (PID: ${pid}), but agents of it may still be at work in ${root}: ${messageOf(error)} To end them: aiwgd stop; to take them over: aiwgd start.`,
+    `The daemon (PID: ${pid}) is gone, but agents of it may still be at work in ${root}: ${messageOf(error)} To end them: aiwgd stop; to take them over: aiwgd start.`,
     { cause: error, data: { pid, killed: true } },
   );
 }
