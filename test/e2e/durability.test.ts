@@ -164,7 +164,7 @@ describe('what lies damaged in the folder', () => {
     const project = new Project({
       config: {
         default_agent: 'sh',
-        agents: { sh: script('echo "$$" >> runs; test -e go && exit 0; exec sleep 1000') },
+        agents: { sh: script('echo "$$" >> runs; until test -e go; do sleep 0.05; done; echo whole') },
       },
     });
     await project.start();
@@ -175,12 +175,17 @@ describe('what lies damaged in the folder', () => {
     await until('the agent runs', () => existsSync(join(project.root, 'runs')));
     await until('both are exported', () => /"state":"running"/.test(exported()));
     await project.kill();
-    const [first] = project.agents();
-    writeFileSync(join(project.root, 'go'), '');
     for (const suffix of ['', '-wal']) writeFileSync(project.paths.database + suffix, '');
+    // The agent is found by the files of its attempt, and followed on.
     await project.start();
+    writeFileSync(join(project.root, 'go'), '');
     await project.ok(['task', 'wait', 'task-0002']);
-    expect(startTimeOf(first ?? 0)).toBeUndefined();
+    expect(await project.json<Task>(['task', 'get', 'task-0002'])).toMatchObject({
+      state: 'completed',
+      attempt: 1,
+      result: 'whole',
+    });
+    expect(readFileSync(join(project.root, 'runs'), 'utf8').trim().split('\n')).toHaveLength(1);
     expect((await project.json<Task>(['task', 'get', 'task-0001'])).prompt).toBe('for later');
     const { health } = await project.json<{ health: { issues: { code: string }[] } }>(['status']);
     expect(health.issues).toMatchObject([{ code: 'database_empty' }]);
