@@ -84,8 +84,9 @@ function openSocket(address: string, signal?: AbortSignal): Promise<Duplex> {
   });
 }
 
+/** A reset before the connection stands: the daemon went with it in its queue. */
 function dialError(cause: NodeJS.ErrnoException, { address, project }: SocketPlace): AiwgdError {
-  if (['ENOENT', 'ECONNREFUSED', 'ENOTDIR'].includes(cause.code ?? '')) {
+  if (['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'ENOTDIR'].includes(cause.code ?? '')) {
     const text = `No daemon is running for ${project}. Start it with: aiwgd start`;
     return new AiwgdError('DAEMON_NOT_RUNNING', text, { cause });
   }
