@@ -11,7 +11,15 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const reports = mkdtempSync(join(tmpdir(), 'aiwgd-ci-'));
 
 /** Programs that tests use, with the Debian package that has each. */
-const PROGRAMS = { tmux: 'tmux', ps: 'procps', git: 'git' };
+const PROGRAMS = {
+  tmux: 'tmux',
+  ps: 'procps',
+  git: 'git',
+  mount: 'mount',
+  prlimit: 'util-linux',
+  chattr: 'e2fsprogs',
+  'mkfs.ext4': 'e2fsprogs',
+};
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const summary = [];
