@@ -46,11 +46,14 @@ export function positiveTime(unitMs: number): (text: string) => number {
   };
 }
 
-/** A parser for times of 0 or more, given in seconds; the result is in milliseconds. */
+/** A day: no grace is longer. */
+const MOST_SECONDS = 86_400;
+
+/** A parser for times from 0 to a day, given in seconds; the result is in milliseconds. */
 export function secondsArgument(text: string): number {
   const ms = Math.round(Number(text) * 1_000);
-  if (!/^\d+(\.\d+)?$/.test(text) || !Number.isSafeInteger(ms)) {
-    throw new InvalidArgumentError('It must be a number of seconds.');
+  if (!/^\d+(\.\d+)?$/.test(text) || ms > MOST_SECONDS * 1_000) {
+    throw new InvalidArgumentError(`It must be a number of seconds, at most ${MOST_SECONDS}.`);
   }
   return ms;
 }
