@@ -106,9 +106,10 @@ function onPath(program: string, searched: string, cwd: string): string {
   let unfit: string | undefined;
   for (const folder of searched.split(delimiter)) {
     const path = join(resolve(cwd, folder), program);
-    if (isFolder(path)) continue;
+    // Most folders do not have it; this way of asking makes no error for each of them.
+    if (!existsSync(path) || isFolder(path)) continue;
     if (isExecutable(path)) return path;
-    if (existsSync(path)) unfit ??= path;
+    unfit ??= path;
   }
   throw new LaunchRefused(
     unfit === undefined

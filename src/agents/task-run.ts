@@ -204,8 +204,9 @@ export class TaskRun {
   async #store(settlement: Settlement, end: AttemptEnd | undefined): Promise<void> {
     const { writer, log, onSettling } = this.#deps;
     const { task, token } = this.claim;
-    const file = end === undefined ? Promise.resolve() : this.#writeResult(end);
     this.#phase = 'storing';
+    // First: whoever knows the outcome finds the file.
+    if (end !== undefined) this.#writeResult(end);
     const writing = writer.write(token, settlement, {
       onDelayed: () => {
         this.#phase = 'unstored';
@@ -219,7 +220,6 @@ export class TaskRun {
     onSettling();
     try {
       const held = await writing;
-      await file;
       if (held) {
         this.settlement = settlement;
         if (settlement.kind === 'finish') this.#tell(settlement, end?.durationMs ?? null);
@@ -237,11 +237,11 @@ export class TaskRun {
     if (delayed) onSettling();
   }
 
-  /** Never rejects: the store holds the outcome, this file is for people and scripts. */
-  async #writeResult(end: AttemptEnd): Promise<void> {
+  /** Never throws: the store holds the outcome, this file is for people and scripts. */
+  #writeResult(end: AttemptEnd): void {
     const { task } = this.claim;
     try {
-      await writeResultFile(this.#deps.attemptFolder(task.id, task.attempt), this.claim, end);
+      writeResultFile(this.#deps.attemptFolder(task.id, task.attempt), this.claim, end);
     } catch (error) {
       this.#deps.log.warn({ taskId: task.id, error: messageOf(error) }, 'result.json could not be written');
     }
