@@ -31,6 +31,21 @@ const living = new Set();
  */
 const leftFolders = new Set();
 
+/**
+ * Waits until a new file costs what it usually does, a minute at most: what ran before the bench may have deleted
+ * thousands (a run of the tests does), and only rows of ours make files.
+ */
+export async function untilFilesAreCheap() {
+  const folder = mkdtempSync(join(tmpdir(), 'aiwgd-bench-'));
+  leftFolders.add(folder);
+  for (let waited = 0, made = 0; waited < 60; waited += 2) {
+    const begin = performance.now();
+    for (const end = made + 200; made < end; made += 1) writeFileSync(join(folder, String(made)), '');
+    if ((performance.now() - begin) / 200 < 0.2) return;
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+  }
+}
+
 /** An agent that is a shell script; the prompt is on its stdin. */
 export function script(text, more = {}) {
   return { provider: 'command', command: ['/bin/sh', '-c', text], ...more };

@@ -2,13 +2,14 @@
 import { spawn } from 'node:child_process';
 import { inParallel, inTurns, perSecond, ratioRow } from '../measure.mjs';
 import { until } from '../processes.mjs';
-import { withProject } from '../project.mjs';
+import { untilFilesAreCheap, withProject } from '../project.mjs';
 
 const SLOTS = 2;
 const QUICK = { provider: 'command', command: ['true'] };
 
 export function throughput({ turns, tasks }) {
   return withProject({ agents: { quick: QUICK }, parallel: SLOTS }, async (project) => {
+    await untilFilesAreCheap();
     await project.start();
     const client = await project.connect();
     const rates = await inTurns(
