@@ -1,3 +1,5 @@
+import { ATTEMPT_MARK, PROJECT_MARK, TASK_MARK } from '../platform/process-table.js';
+
 /** Variables that every agent may see; `NAME_*` stands for all that begin so. */
 const ALLOWED = [
   'PATH',
@@ -14,11 +16,6 @@ const ALLOWED = [
   'SSH_AUTH_SOCK',
   ...['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'].flatMap((name) => [name, name.toLowerCase()]),
 ];
-
-/** Names the attempt in the environment of each of its processes. */
-export const ATTEMPT_MARK = 'AIWG_ATTEMPT_ID';
-/** Names the project in the environment of each process of its attempts. */
-export const PROJECT_MARK = 'AIWG_PROJECT';
 
 export interface EnvironmentInput {
   /** Where allowed variables are taken from: the daemon's own environment. */
@@ -52,7 +49,7 @@ export function agentEnvironment(input: EnvironmentInput): Record<string, string
   Object.assign(env, input.fixed);
   env[ATTEMPT_MARK] = input.attemptId;
   env[PROJECT_MARK] = input.projectRoot;
-  env['AIWG_TASK_ID'] = input.taskId;
+  env[TASK_MARK] = input.taskId;
   return env;
 }
 

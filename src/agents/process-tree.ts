@@ -1,6 +1,6 @@
 import { type Clock, sleep } from '../platform/clock.js';
 import { type ProcessIdentity, startTimeOf } from '../platform/process-identity.js';
-import { listProcesses, type ProcessEntry, processGroupOf, readMarks } from './process-table.js';
+import { listProcesses, type ProcessEntry, processGroupOf, readMarks } from '../platform/process-table.js';
 
 export interface EndTreeRequest {
   attemptId: string;

@@ -1,5 +1,5 @@
 import type { Clock } from '../platform/clock.js';
-import { linuxPids, readMarks } from './process-table.js';
+import { linuxPids, readMarks } from '../platform/process-table.js';
 
 /** After this time every environment is read anew. */
 const FULL_SCAN_EVERY_MS = 2_000;

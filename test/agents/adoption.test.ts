@@ -11,9 +11,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { linuxPids, readMarks } from '#aiwgd/agents/process-table.js';
 import { systemClock } from '#aiwgd/platform/clock.js';
 import { identityOf } from '#aiwgd/platform/process-identity.js';
+import { linuxPids, readMarks } from '#aiwgd/platform/process-table.js';
+import { FakeClock } from '#aiwgd/testing/fake-clock.js';
 import { MemoryTaskStore } from '#aiwgd/testing/memory-task-store.js';
 import { endNow } from '../support/temp.js';
 import { Rig, type RigOptions, STUBBORN, startedRig, until } from './harness.js';
@@ -149,15 +150,26 @@ describe('an attempt that outlives its daemon', () => {
   });
 
   it('has its time limit counted from its real start', async () => {
-    await using rig = await leftRig();
-    const id = await running(rig, waits('never', 'true'), { timeoutMs: 1500 });
-    const begun = performance.now();
+    const clock = new FakeClock();
+    const store = new MemoryTaskStore(clock);
+    await using rig = await leftRig({ clock, store });
+    const id = await rig.submit(waits('never', 'true'), { timeoutMs: 3_600_000 });
+    await until('it has begun', () => {
+      clock.advance(50);
+      return rig.supervisor.live(id)?.pid && rig.supervisor.live(id)!.outputBytes > 0;
+    });
     await rig.supervisor.handOver();
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    await using next = nextRig(rig);
+    // Nobody is there for all but the last minute of its hour.
+    clock.advance(3_540_000);
+    await using next = nextRig(rig, { clock });
     await next.supervisor.start();
-    expect(await next.ended(id)).toMatchObject({ state: 'timeout' });
-    expect(performance.now() - begun).toBeLessThan(2400);
+    const adoptedAt = clock.monotonic();
+    await until('its time is over', () => {
+      clock.advance(250);
+      return next.topics(id).includes('task:timeout');
+    });
+    expect(clock.monotonic() - adoptedAt).toBeLessThan(120_000);
+    expect(await next.get(id)).toMatchObject({ state: 'timeout' });
     expect(next.leftovers()).toEqual([]);
   });
 

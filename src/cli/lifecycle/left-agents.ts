@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { parseLock } from '../../ipc/running-daemon.js';
 import { bootId, startTimeOf } from '../../platform/process-identity.js';
+import { linuxPids, readMarks } from '../../platform/process-table.js';
 import type { ProjectPaths } from '../../protocol/project-paths.js';
 import type { Task } from '../../protocol/task.js';
 
@@ -48,19 +49,8 @@ function activeTasks(paths: ProjectPaths): Task[] {
 
 /** The ids of tasks that stand in the environment of living processes of this project. */
 function markedTasks(root: string): Set<string> {
-  const ids = new Set<string>();
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    let variables: string[];
-    try {
-      variables = readFileSync(`/proc/${name}/environ`, 'utf8').split('\0');
-    } catch {
-      // It ended meanwhile, or is another user's, and not ours to end.
-      continue;
-    }
-    if (!variables.includes(`AIWG_PROJECT=${root}`)) continue;
-    const mark = variables.find((variable) => variable.startsWith('AIWG_TASK_ID='));
-    if (mark !== undefined) ids.add(mark.slice('AIWG_TASK_ID='.length));
-  }
-  return ids;
+  const marks = linuxPids().map(readMarks);
+  return new Set(
+    marks.flatMap((mark) => (typeof mark === 'object' && mark.project === root ? (mark.taskId ?? []) : [])),
+  );
 }

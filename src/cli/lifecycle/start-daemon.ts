@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { findRunningDaemon } from '../../ipc/running-daemon.js';
 import type { Clock } from '../../platform/clock.js';
 import { makeFolder } from '../../platform/make-folder.js';
+import { ATTEMPT_MARK, PROJECT_MARK, TASK_MARK } from '../../platform/process-table.js';
 import { AiwgdError, ERROR_CATALOGUE, messageOf } from '../../protocol/errors.js';
 import type { ProjectPaths } from '../../protocol/project-paths.js';
 import { type ReadyReport, START_REPORT_FD, type StartReport } from '../../protocol/start-report.js';
@@ -116,7 +117,7 @@ function endingArguments({ endAgents }: StartOptions): string[] {
 
 /** A daemon that an agent starts is nobody's attempt: with the agent's marks it would be ended with it. */
 function withoutMarks(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const marks = ['AIWG_TASK_ID', 'AIWG_ATTEMPT_ID', 'AIWG_PROJECT', 'AIWG_EVENT_FILE'];
+  const marks = [TASK_MARK, ATTEMPT_MARK, PROJECT_MARK, 'AIWG_EVENT_FILE'];
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !marks.includes(name)));
 }
 

@@ -1,7 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
-import { isGone } from '../platform/process-identity.js';
-import { ATTEMPT_MARK, PROJECT_MARK } from './environment.js';
+import { isGone } from './process-identity.js';
+
+/** Names the attempt in the environment of each of its processes. */
+export const ATTEMPT_MARK = 'AIWG_ATTEMPT_ID';
+/** Names the project in the environment of each process of its attempts. */
+export const PROJECT_MARK = 'AIWG_PROJECT';
+/** Names the task there. */
+export const TASK_MARK = 'AIWG_TASK_ID';
 
 /** One living process, as a single look at the machine saw it. */
 export interface ProcessEntry {
@@ -15,6 +21,7 @@ export interface ProcessEntry {
 export interface ProcessMarks {
   attemptId: string;
   project: string | undefined;
+  taskId: string | undefined;
 }
 
 /** Ids of all processes, zombies included. Linux only. */
@@ -99,7 +106,8 @@ export function readMarks(pid: number): ProcessMarks | 'none' | 'empty' {
   if (length === 0) return 'empty';
   const environ = buffer.subarray(0, length);
   const attemptId = valueOf(environ, ATTEMPT_MARK);
-  return attemptId === undefined ? 'none' : { attemptId, project: valueOf(environ, PROJECT_MARK) };
+  if (attemptId === undefined) return 'none';
+  return { attemptId, project: valueOf(environ, PROJECT_MARK), taskId: valueOf(environ, TASK_MARK) };
 }
 
 /** Gone, or of another user, whom we could not signal either; for any other reason nothing is known. */
