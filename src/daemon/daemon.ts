@@ -13,6 +13,7 @@ import type { StoreThread } from '../tasks/sqlite/store-thread.js';
 import type { TaskStore } from '../tasks/task-store.js';
 import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import { endAgents, leaveAgents } from './agents-end.js';
+import { automationHandlers } from './automation-handlers.js';
 import type { LoadedConfig } from './config-source.js';
 import { guardAgainstCrashes } from './crash-guard.js';
 import { HealthRegister } from './health.js';
@@ -230,6 +231,7 @@ export class Daemon {
       supervisor,
       files,
       stop,
+      automation: automationHandlers(),
       status,
       reload: () => this.reload(),
     });

@@ -1,11 +1,16 @@
 import type { EventRouter } from '../events/event-router.js';
 import type { Handlers } from '../ipc/rpc-server.js';
-import type { ParamsOf, ResultOf } from '../protocol/method-types.js';
+import type { MethodName, ParamsOf, ResultOf } from '../protocol/method-types.js';
 import { VERSION } from '../protocol/version.js';
 import { largeAnswers } from './large-answers.js';
 import { type TaskHandlerParts, taskHandlers } from './task-handlers.js';
 
+type AutomationMethod = Extract<MethodName, `${'automation' | 'schedule' | 'gate'}.${string}`>;
+/** The methods of automation, schedule and gates. */
+export type AutomationHandlers = Pick<Handlers, AutomationMethod>;
+
 export interface HandlerParts extends TaskHandlerParts {
+  automation: AutomationHandlers;
   router: EventRouter;
   status(): Promise<ResultOf<'daemon.status'>>;
   reload(): Promise<ResultOf<'daemon.reload'>>;
@@ -21,6 +26,7 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
   const inTurn = largeAnswers();
   return {
     ...tasks,
+    ...parts.automation,
     'task.get': (params, { connection }) => inTurn(connection, () => tasks['task.get'](params)),
     'task.list': (params, { connection }) => inTurn(connection, () => tasks['task.list'](params)),
     'task.page': (params, { connection }) => inTurn(connection, () => tasks['task.page'](params)),

@@ -13,7 +13,7 @@ import type { TaskStore } from '../tasks/task-store.js';
 import { TasksExport } from '../tasks/tasks-export.js';
 import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import type { HealthRegister } from './health.js';
-import { rpcHandlers } from './rpc-handlers.js';
+import { type AutomationHandlers, rpcHandlers } from './rpc-handlers.js';
 import type { StopRequest } from './stop-request.js';
 import { taskHandlers } from './task-handlers.js';
 
@@ -72,13 +72,14 @@ export interface ServerParts {
   supervisor: AgentSupervisor;
   files: OutputFiles;
   stop: StopRequest;
+  automation: AutomationHandlers;
   status: () => Promise<ResultOf<'daemon.status'>>;
   reload: () => Promise<ResultOf<'daemon.reload'>>;
 }
 
 /** The server of the project's socket, not listening yet. */
 export function makeServer({ paths, clock, log, router }: Ground, parts: ServerParts): RpcServer {
-  const { store, supervisor, files, stop, status, reload } = parts;
+  const { store, supervisor, files, stop, automation, status, reload } = parts;
   const tasks = { store, supervisor, files };
   const { 'task.output': readOutput } = taskHandlers(tasks);
   return new RpcServer({
@@ -96,6 +97,7 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
     },
     handlers: rpcHandlers({
       ...tasks,
+      automation,
       router,
       status,
       reload,

@@ -1,3 +1,12 @@
+import type {
+  AutomationStatus,
+  EventSketch,
+  Gate,
+  GateState,
+  RuleVerdict,
+  ScheduledJob,
+  TraceAnswer,
+} from './automation.js';
 import type { AiwgEvent, DeadLetter } from './event.js';
 import type { DaemonStatus } from './status.js';
 import type { Task, TaskCounts, TaskSource, TaskState } from './task.js';
@@ -14,6 +23,7 @@ export interface SubmitParams {
   cwd?: string | null;
   metadata?: Record<string, unknown>;
   source?: TaskSource;
+  cause?: string;
 }
 
 export interface TaskFilter {
@@ -45,6 +55,13 @@ export interface SubscribeParams {
   fromOffset?: number;
 }
 
+export interface AutomationTestParams {
+  event?: EventSketch;
+  /** ISO time: instead of an event, the history from then on. */
+  since?: string;
+  ruleId?: string;
+}
+
 type NoParams = Record<string, never>;
 
 /** Parameters and answer of every RPC method, as plain types; `methods.ts` holds the schemas, checked against these. */
@@ -70,6 +87,16 @@ export interface MethodTypes {
   'event.dead.list': { params: NoParams; result: DeadLetter[] };
   'event.dead.retry': { params: { id: string }; result: { delivered: boolean } };
   'event.dead.drop': { params: { id: string }; result: { dropped: boolean } };
+  'automation.status': { params: NoParams; result: AutomationStatus };
+  'automation.enable': { params: { ruleId?: string }; result: { enabled: true } };
+  'automation.disable': { params: { ruleId?: string }; result: { enabled: false } };
+  'automation.test': { params: AutomationTestParams; result: RuleVerdict[] };
+  'automation.trace': { params: { ruleId?: string; limit?: number }; result: TraceAnswer };
+  'schedule.list': { params: NoParams; result: ScheduledJob[] };
+  'schedule.run': { params: { jobId: string }; result: { runId: string | null } };
+  'gate.list': { params: { state?: GateState | 'all' }; result: Gate[] };
+  'gate.approve': { params: { gateId: string }; result: Gate };
+  'gate.reject': { params: { gateId: string; reason?: string }; result: Gate };
   subscribe: { params: SubscribeParams; result: { subscription: string } };
   unsubscribe: { params: { subscription: string }; result: { unsubscribed: boolean } };
 }

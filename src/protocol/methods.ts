@@ -1,4 +1,6 @@
 import * as v from 'valibot';
+import { type EventSketch, GATE_STATES } from './automation.js';
+import { automationStatus, gate, scheduledJob, trace, verdicts } from './automation-schemas.js';
 import type { AiwgEvent } from './event.js';
 import type { MethodTypes } from './method-types.js';
 import { about, literal, object, oneOf, record, type Schema, wholeNumber } from './schema.js';
@@ -133,6 +135,17 @@ const filter = {
   cursor: about(v.exactOptional(shortText), '`nextCursor` of the page before'),
 };
 
+const ruleId = about(v.exactOptional(filledUpTo(128)), 'Id of a rule');
+const gateId = about(filledUpTo(64), 'Id of a gate, such as `gate-0001`');
+const eventSketch: Schema<EventSketch> = object({
+  type: topic,
+  id: v.exactOptional(shortText),
+  source: v.exactOptional(shortText),
+  timestamp: v.exactOptional(shortText),
+  payload: v.exactOptional(jsonObject),
+  cause: v.exactOptional(filledUpTo(128)),
+});
+
 /** 9,999 days: long enough for anybody, short enough for date arithmetic. */
 const MAX_DELAY_MS = 9_999 * 86_400_000;
 
@@ -190,6 +203,7 @@ export const METHODS: MethodTable = {
       cwd: v.exactOptional(v.nullable(filled)),
       metadata: v.exactOptional(jsonObject),
       source: v.exactOptional(oneOf(TASK_SOURCES)),
+      cause: about(v.exactOptional(filledUpTo(128)), 'Id of the task or event that brings it about'),
     }),
     result: object({ taskId: v.string(), state: oneOf(TASK_STATES), deduped: v.boolean() }),
   },
@@ -264,6 +278,61 @@ export const METHODS: MethodTable = {
     summary: 'Forgets a dead letter.',
     params: object({ id: filledUpTo(64) }),
     result: object({ dropped: v.boolean() }),
+  },
+  'automation.status': {
+    summary: 'The rules, what they are at, and their newest runs.',
+    params: none,
+    result: automationStatus,
+  },
+  'automation.enable': {
+    summary: 'Lets a rule go on that was disabled or has paused itself; without a rule, all of automation.',
+    params: object({ ruleId }),
+    result: object({ enabled: literal(true) }),
+  },
+  'automation.disable': {
+    summary: 'Keeps a rule from firing, also after a restart; without a rule, all of them.',
+    params: object({ ruleId }),
+    result: object({ enabled: literal(false) }),
+  },
+  'automation.test': {
+    summary:
+      'Which rules would fire, and why not the others: on an event, or over the history. Nothing is done, no command is run.',
+    params: object({
+      event: about(v.exactOptional(eventSketch), 'What is left out but `type` is filled in'),
+      since: about(v.exactOptional(shortText), 'ISO time; instead of an event, the history from then on'),
+      ruleId,
+    }),
+    result: verdicts,
+  },
+  'automation.trace': {
+    summary: 'Why rules fired, or did not, the newest first.',
+    params: object({ ruleId, limit }),
+    result: trace,
+  },
+  'schedule.list': {
+    summary: 'The jobs, with their next and last runs.',
+    params: none,
+    result: v.array(scheduledJob),
+  },
+  'schedule.run': {
+    summary: 'Runs a job now. `runId` is null where its policy of overlap passed over this run.',
+    params: object({ jobId: filledUpTo(128) }),
+    result: object({ runId: nullableString }),
+  },
+  'gate.list': {
+    summary: 'Gates that wait for an answer; with `state` those of that state, or `all`.',
+    params: object({ state: v.exactOptional(oneOf([...GATE_STATES, 'all'])) }),
+    result: v.array(gate),
+  },
+  'gate.approve': {
+    summary: 'Says yes to exactly what the gate shows. CONFLICT where it was answered or has expired.',
+    params: object({ gateId }),
+    result: gate,
+  },
+  'gate.reject': {
+    summary: 'Says no. CONFLICT where the gate was answered or has expired.',
+    params: object({ gateId, reason: v.exactOptional(v.pipe(v.string(), v.maxLength(1_000))) }),
+    result: gate,
   },
   subscribe: {
     summary:

@@ -18,6 +18,8 @@ export interface ProjectPaths {
   /** What the daemon process wrote outside its log: the last words of a crash. */
   stderr: string;
   database: string;
+  /** What sources have seen, and what rules, jobs and gates are at. */
+  automation: string;
   tasksExport: string;
   actions: string;
   events: string;
@@ -39,6 +41,7 @@ export function projectPaths(root: string): ProjectPaths {
     log: join(daemon, 'daemon.log'),
     stderr: join(daemon, 'stderr.log'),
     database: join(daemon, 'tasks.db'),
+    automation: join(daemon, 'automation.db'),
     tasksExport: join(daemon, 'tasks.json'),
     actions: join(daemon, 'actions'),
     events: join(daemon, 'events'),

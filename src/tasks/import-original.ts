@@ -1,7 +1,7 @@
 import { readFile, rename, stat } from 'node:fs/promises';
+import { keepAsidePath } from '../database/keep-aside.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import { isFinal, TASK_SOURCES, TASK_STATES, type TaskState, WAIT_REASONS } from '../protocol/task.js';
-import { keepAsidePath } from './keep-aside.js';
 import { seqOf } from './task-id.js';
 import type { StoredTask } from './task-store.js';
 

@@ -1,6 +1,6 @@
+import { fromErrorMessage } from '../../database/storage-error.js';
 import { AiwgdError } from '../../protocol/errors.js';
 import type { Operation, OperationResult } from './messages.js';
-import { fromErrorMessage } from './storage-error.js';
 
 /** Operations in one transaction, at most. */
 const BATCH_OPERATIONS = 512;

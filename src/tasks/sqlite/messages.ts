@@ -1,5 +1,5 @@
+import type { ErrorMessage } from '../../database/storage-error.js';
 import type { Engine } from './engine.js';
-import type { ErrorMessage } from './storage-error.js';
 
 type OperationName = Exclude<keyof Engine, 'probe'>;
 

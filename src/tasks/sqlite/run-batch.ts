@@ -1,8 +1,8 @@
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
+import { fromErrorMessage, storageError, toErrorMessage } from '../../database/storage-error.js';
 import type { Engine } from './engine.js';
 import type { Operation, OperationResult } from './messages.js';
 import type { TaskRow } from './rows.js';
-import { fromErrorMessage, storageError, toErrorMessage } from './storage-error.js';
 
 /** A batch ends where the texts of its answers come to more than this: they all go to the main thread at once. */
 const ANSWER_CHARACTERS = 16 * 1024 * 1024;

@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads';
+import { keepDatabaseAside } from '../../database/keep-aside.js';
+import { type ErrorMessage, fromErrorMessage, toErrorMessage } from '../../database/storage-error.js';
 import { AiwgdError, messageOf } from '../../protocol/errors.js';
-import { keepDatabaseAside } from '../keep-aside.js';
 import type { FromWorker, Operation, OperationResult, ToWorker, WorkerOptions } from './messages.js';
-import { type ErrorMessage, fromErrorMessage, toErrorMessage } from './storage-error.js';
 
 /** Young generation of the thread's heap: it only turns rows into messages, and the default costs 10 MB resident. */
 const YOUNG_GENERATION_MB = 2;

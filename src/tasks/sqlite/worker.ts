@@ -1,11 +1,11 @@
 // Entry of the store's thread: SQLite's calls, disk flushes included, block this thread and not the daemon's.
 import { existsSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { DatabaseFiles } from './database-files.js';
+import { DatabaseFiles } from '../../database/database-files.js';
+import { isDamage, storageError, toErrorMessage } from '../../database/storage-error.js';
 import type { FromWorker, Operation, ToWorker, WorkerOptions } from './messages.js';
 import { openDatabase } from './open-database.js';
 import { readsOnly, runBatch } from './run-batch.js';
-import { isDamage, storageError, toErrorMessage } from './storage-error.js';
 
 if (parentPort === null) throw new Error('This file is the entry of a worker thread.');
 const port = parentPort;

@@ -1,4 +1,4 @@
-import { AiwgdError, type ErrorCode, messageOf } from '../../protocol/errors.js';
+import { AiwgdError, type ErrorCode, messageOf } from '../protocol/errors.js';
 
 /** An error on its way between the threads. */
 export interface ErrorMessage {

@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
-import { keepDatabaseAside } from '../keep-aside.js';
+import { keepDatabaseAside } from './keep-aside.js';
 
 /** `-shm` is only an index: SQLite holds it in memory, and the next one who opens the database makes it anew. */
 const SUFFIXES = ['', '-wal'] as const;

@@ -1,0 +1,216 @@
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync, type DatabaseSyncInstance } from '@photostructure/sqlite';
+import type { Clock } from '../platform/clock.js';
+import type { Log } from '../platform/log.js';
+import { DatabaseFiles } from './database-files.js';
+import { keepDatabaseAside } from './keep-aside.js';
+import { isDamage, storageError } from './storage-error.js';
+
+/** What a column holds. */
+export type SqlValue = string | number | null;
+export type Row = Record<string, SqlValue>;
+
+type Statement = ReturnType<DatabaseSyncInstance['prepare']>;
+
+export interface StateDatabaseOptions {
+  path: string;
+  clock: Clock;
+  log: Log;
+  /** Told why nothing can be written, and undefined when it can again. */
+  onFault?: (error: Error | undefined) => void;
+}
+
+/** For a program that holds the database (somebody's `sqlite3` shell): longer would stop the whole daemon. */
+const BUSY_TIMEOUT_MS = 500;
+const PAGE_CACHE_KIB = 1_024;
+const WAL_LIMIT_BYTES = 8 * 1024 * 1024;
+
+/**
+ * A small database on the daemon's own thread, for state that has to change together: what a source has seen, what a rule
+ * makes of it, what a run has done. Every part makes its own tables. A transaction survives a kill -9 as soon as it has
+ * returned; a power cut may take the newest ones, all tables alike, unless it was `durable`.
+ */
+export class StateDatabase {
+  readonly #options: StateDatabaseOptions;
+  readonly #statements = new Map<string, Statement>();
+  #db: DatabaseSyncInstance;
+  #files: DatabaseFiles;
+  #depth = 0;
+  #failure: Error | undefined;
+  #afterCommit: (() => void)[] = [];
+  #faulty = false;
+
+  /** Opens the database, or makes it; a damaged one is kept aside, and a new one begun. Throws STORAGE_FULL or STORAGE_FAILED. */
+  constructor(options: StateDatabaseOptions) {
+    this.#options = options;
+    const { path, clock, log } = options;
+    try {
+      this.#db = open(path);
+    } catch (error) {
+      if (!isDamage(error)) throw storageError(error, path);
+      const kept = keepDatabaseAside(path, clock.now());
+      log.error({ file: kept }, `${path} is damaged: it is kept aside as ${kept}, and a new one is begun`);
+      this.#db = open(path);
+    }
+    this.#files = new DatabaseFiles(path);
+  }
+
+  /** Runs statements that give no rows and take no values, such as CREATE TABLE IF NOT EXISTS. */
+  exec(sql: string): void {
+    this.#guard(() => this.#db.exec(sql));
+  }
+
+  /** Answers how many rows changed, and the id of the row that an INSERT made. */
+  run(sql: string, ...values: SqlValue[]): { changes: number; id: number } {
+    return this.#guard(() => {
+      const { changes, lastInsertRowid } = this.#prepare(sql).run(...values);
+      return { changes: Number(changes), id: Number(lastInsertRowid) };
+    });
+  }
+
+  get(sql: string, ...values: SqlValue[]): Row | undefined {
+    return this.#guard(() => this.#prepare(sql).get(...values) as Row | undefined);
+  }
+
+  all(sql: string, ...values: SqlValue[]): Row[] {
+    return this.#guard(() => this.#prepare(sql).all(...values) as Row[]);
+  }
+
+  get inTransaction(): boolean {
+    return this.#depth > 0;
+  }
+
+  /**
+   * All of `work` or nothing of it. Within another transaction it becomes part of that, which is rolled back as a whole
+   * when any part throws, even if somebody in between catches the error. `work` must not wait for anything.
+   */
+  transaction<T>(work: () => T, { durable = false }: { durable?: boolean } = {}): T {
+    if (this.#depth > 0) return this.#join(work);
+    this.#failure = undefined;
+    this.#afterCommit = [];
+    // A change of the pragma is void within a transaction, so it stands before.
+    if (durable) this.exec('PRAGMA synchronous = FULL');
+    let result: T;
+    try {
+      this.exec('BEGIN IMMEDIATE');
+      try {
+        result = this.#join(work);
+        if (this.#failure !== undefined) throw this.#failure;
+        this.exec('COMMIT');
+      } catch (error) {
+        this.#rollBack();
+        throw error;
+      }
+    } finally {
+      if (durable) this.exec('PRAGMA synchronous = NORMAL');
+    }
+    const callbacks = this.#afterCommit;
+    this.#afterCommit = [];
+    for (const callback of callbacks) callback();
+    return result;
+  }
+
+  /** Calls back when the present transaction is on disk, at once where there is none; never when it is rolled back. */
+  afterCommit(callback: () => void): void {
+    if (this.#depth > 0) this.#afterCommit.push(callback);
+    else callback();
+  }
+
+  /**
+   * To be called now and then: writes the database anew where somebody removed its files, and after a fault tries
+   * whether it is over. Answers whether all is well.
+   */
+  check(): boolean {
+    try {
+      if (!this.#files.areInPlace()) this.#rescue();
+      if (this.#faulty) this.transaction(() => this.exec('PRAGMA user_version = 1'));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#db.close();
+  }
+
+  #join<T>(work: () => T): T {
+    this.#depth += 1;
+    try {
+      return work();
+    } catch (error) {
+      this.#failure ??= error instanceof Error ? error : new Error(String(error));
+      throw error;
+    } finally {
+      this.#depth -= 1;
+    }
+  }
+
+  #rollBack(): void {
+    this.#afterCommit = [];
+    // SQLite itself rolls back after some errors.
+    try {
+      this.#db.exec('ROLLBACK');
+    } catch (error) {
+      this.#options.log.debug({ err: error }, 'The transaction had been rolled back already');
+    }
+  }
+
+  #rescue(): void {
+    const { path, log } = this.#options;
+    log.warn({ file: path }, 'The files of the database were removed: it is written anew');
+    this.#files.rescue(this.#db);
+    this.close();
+    this.#db = open(path);
+    this.#files = new DatabaseFiles(path);
+  }
+
+  #prepare(sql: string): Statement {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#db.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  #guard<T>(work: () => T): T {
+    const { path, onFault } = this.#options;
+    try {
+      const result = work();
+      if (this.#faulty && !this.inTransaction) {
+        this.#faulty = false;
+        onFault?.(undefined);
+      }
+      return result;
+    } catch (cause) {
+      const error = storageError(cause, path);
+      if (error.code !== 'INVALID_PARAMS') {
+        this.#faulty = true;
+        onFault?.(error);
+      }
+      throw error;
+    }
+  }
+}
+
+function open(path: string): DatabaseSyncInstance {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  // SQLite gives the -wal and -shm files the mode of the database.
+  closeSync(openSync(path, 'a', 0o600));
+  chmodSync(path, 0o600);
+  const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+  try {
+    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
+    if (process.platform === 'darwin') db.exec('PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1');
+    db.exec(`PRAGMA cache_size = -${PAGE_CACHE_KIB}; PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`);
+    // Reads the schema, and with it finds out whether this is a database at all.
+    db.prepare('SELECT count(*) FROM sqlite_schema').get();
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
