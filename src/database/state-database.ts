@@ -39,6 +39,7 @@ export class StateDatabase {
   #depth = 0;
   #failure: Error | undefined;
   #afterCommit: (() => void)[] = [];
+  #onRollback: (() => void)[] = [];
   #faulty = false;
 
   /** Opens the database, or makes it; a damaged one is kept aside, and a new one begun. Throws STORAGE_FULL or STORAGE_FAILED. */
@@ -89,6 +90,7 @@ export class StateDatabase {
     if (this.#depth > 0) return this.#join(work);
     this.#failure = undefined;
     this.#afterCommit = [];
+    this.#onRollback = [];
     // A change of the pragma is void within a transaction, so it stands before.
     if (durable) this.exec('PRAGMA synchronous = FULL');
     let result: T;
@@ -115,6 +117,16 @@ export class StateDatabase {
   afterCommit(callback: () => void): void {
     if (this.#depth > 0) this.#afterCommit.push(callback);
     else callback();
+  }
+
+  /** Has the present transaction rolled back at its end, with this error; for a part whose error nobody in between hands on. */
+  fail(error: Error): void {
+    if (this.#depth > 0) this.#failure ??= error;
+  }
+
+  /** Calls back when the present transaction is rolled back: takes back what was changed in memory along with it. */
+  onRollback(callback: () => void): void {
+    if (this.#depth > 0) this.#onRollback.push(callback);
   }
 
   /**
@@ -150,6 +162,8 @@ export class StateDatabase {
 
   #rollBack(): void {
     this.#afterCommit = [];
+    for (const callback of this.#onRollback.toReversed()) callback();
+    this.#onRollback = [];
     // SQLite itself rolls back after some errors.
     try {
       this.#db.exec('ROLLBACK');
