@@ -79,7 +79,8 @@ export function readyCondition(condition: Condition, place: string): ConditionNo
       return { kind: 'shell', words: `command ${condition.command.map(brief).join(' ')}`, condition };
     case 'all':
     case 'any':
-    case 'not': {
+    case 'not':
+    default: {
       const parts = condition.conditions.map((part, index) => readyCondition(part, `${place}.${index}`));
       return { kind: condition.type, words: `${condition.type} of ${parts.length}`, parts };
     }
@@ -167,6 +168,7 @@ export function truthOf(node: ConditionNode, event: AiwgEvent, facts: Facts, ass
     case 'any':
       return joined(node.parts, 'true', event, facts, assumed);
     case 'not':
+    default:
       return opposite(joined(node.parts, 'true', event, facts, assumed));
   }
 }

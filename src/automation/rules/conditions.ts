@@ -169,6 +169,7 @@ class Reporter {
       case 'all':
       case 'any':
       case 'not':
+      default:
         return this.#countOf(node);
     }
   }

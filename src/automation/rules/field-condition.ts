@@ -1,6 +1,6 @@
 import type { Condition, FieldOperator } from '../../protocol/config/rule-schema.js';
 import type { Leaf } from './condition-tree.js';
-import { fieldOf, MISSING } from './event-field.js';
+import { MISSING, valueAt } from './event-field.js';
 import { Expression } from './expression.js';
 import { brief, shown } from './shown-text.js';
 
@@ -33,8 +33,8 @@ export function fieldCondition({ field, operator, value }: FieldCondition): Leaf
   return {
     kind: 'leaf',
     words: `${shown(field)} ${SIGNS[operator]}${unary ? '' : ` ${brief(value)}`}`,
-    judge: (event) => (holds(fieldOf(event, path)) ? 'true' : 'false'),
-    why: (event) => whyOf(field, fieldOf(event, path), expression),
+    judge: (event) => (holds(valueAt(event, path)) ? 'true' : 'false'),
+    why: (event) => whyOf(field, valueAt(event, path), expression),
   };
 }
 

@@ -1,8 +1,9 @@
 /**
  * What a reader does not see as it is: control characters, characters that turn the direction of writing, that have no
- * width or no ink. With them a text can say one thing to a person and another to an agent.
+ * width or no ink. With them a text can say one thing to a person and another to an agent. U+FE0F, which every other emoji
+ * ends with, stays.
  */
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029\u115f\u1160\u3164\uffa0\u{e0100}-\u{e01ef}]/gu;
+const UNSEEN = /(?!\ufe0f)[\p{Cc}\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}\u2028\u2029]/gu;
 
 function escaped(character: string): string {
   if (character === '\n') return '\\n';

@@ -48,6 +48,7 @@ export function readyTrigger(trigger: Trigger, ruleId: string, index: number): R
     case 'event_type':
       return typeTrigger(trigger);
     case 'schedule':
+    default:
       return timeTrigger(trigger.cron, triggerJobId(ruleId, index));
   }
 }
@@ -144,6 +145,7 @@ function wordsOf(trigger: Trigger): string {
       return `event ${trigger.event_type}${source}${pattern}`;
     }
     case 'schedule':
+    default:
       return `schedule ${trigger.cron}${trigger.timezone === null ? '' : ` (${trigger.timezone})`}`;
   }
 }
