@@ -61,7 +61,10 @@ const submitTask = object({
 const command = object({
   type: about(literal('command'), 'Run a program.'),
   command: about(
-    v.pipe(argv, judge(argvProblem)),
+    v.pipe(
+      argv,
+      judge((words) => argvProblem(words)),
+    ),
     'The program and its arguments; no shell reads them. Behind a `--` an argument may be `{{payload.path}}` or the like.',
   ),
   ...run,
@@ -86,7 +89,10 @@ const emit = object({
   type: about(literal('emit'), 'Publish an event.'),
   topic: about(topic, 'Type of the event.'),
   payload: setting(
-    v.pipe(record(v.string(), v.unknown()), judge(payloadProblem)),
+    v.pipe(
+      record(v.string(), v.unknown()),
+      judge((value) => payloadProblem(value)),
+    ),
     {},
     'Its payload; templates in strings are filled in.',
   ),
