@@ -32,6 +32,8 @@ export class ClaimLoop {
   #pausedUntil = 0;
   #closed = false;
   #apartMayWait = true;
+  /** Nothing is ready apart any more, and nobody has asked yet when something will be. */
+  #untimed = false;
 
   constructor(options: ClaimLoopOptions) {
     this.#options = options;
@@ -89,16 +91,11 @@ export class ClaimLoop {
 
   async #fill(): Promise<void> {
     const { clock, demand } = this.#options;
-    // Nothing is ready apart any more, and nobody has asked yet when something will be.
-    let untimed = false;
     while (!this.#closed && clock.monotonic() >= this.#pausedUntil) {
-      const mayWait = this.#apartMayWait;
-      const wanted = demand(mayWait);
-      const more = wanted !== null && (await this.#claim(wanted));
-      untimed ||= mayWait && !this.#apartMayWait;
-      if (more) continue;
+      const wanted = demand(this.#apartMayWait);
+      if (wanted !== null && (await this.#claim(wanted))) continue;
       // Told of a change meanwhile: looking for what is ready now comes first.
-      if ((wanted !== null || untimed) && !this.#again) await this.#waitForNext();
+      if ((wanted !== null || this.#untimed) && !this.#again) await this.#waitForNext();
       return;
     }
   }
@@ -108,7 +105,10 @@ export class ClaimLoop {
     const { store, owner, leaseMs, accept, faults } = this.#options;
     const { limit, apart } = wanted;
     // Before the claim is issued: what is submitted meanwhile may have come too late for it.
-    if (apart.limit > 0) this.#apartMayWait = false;
+    if (apart.limit > 0 && this.#apartMayWait) {
+      this.#apartMayWait = false;
+      this.#untimed = true;
+    }
     const claims = await store.claim({ owner, leaseMs, ...wanted });
     faults.clear('tasks.claim');
     this.#backoff.reset();
@@ -121,6 +121,8 @@ export class ClaimLoop {
 
   async #waitForNext(): Promise<void> {
     const { store, clock } = this.#options;
+    // Before it is asked: what is told meanwhile may have come too late for the answer.
+    this.#untimed = false;
     const runAt = await store.nextRunAt();
     // A pause has set the timer already.
     if (clock.monotonic() < this.#pausedUntil) return;

@@ -19,7 +19,7 @@ const command = fc.oneof(
       priority: fc.integer({ min: -1, max: 1 }),
       key: fc.option(fc.constantFrom('k', 'l')),
       once: fc.option(fc.constantFrom('o', 'p', 'q'), { freq: 1 }),
-      launch: fc.option(fc.record({ command: fc.constant(['do']) })),
+      launch: fc.option(fc.record({ command: fc.array(fc.constantFrom('do', 'it'), { maxLength: 2 }) })),
       inMs: maybeSoon,
       retries: fc.nat(1),
     }),
