@@ -1,12 +1,18 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { Submission } from '#aiwgd/agents/submission.js';
 import { systemClock } from '#aiwgd/platform/clock.js';
+import { OutputFiles } from '#aiwgd/tasks/output-files.js';
+import { Retention } from '#aiwgd/tasks/retention.js';
 import type { Claim, ClaimRequest, TaskLaunch } from '#aiwgd/tasks/task-store.js';
 import { FakeClock } from '#aiwgd/testing/fake-clock.js';
 import { MemoryTaskStore } from '#aiwgd/testing/memory-task-store.js';
 import { endNow } from '../support/temp.js';
+import { noLog, openStore, temporaryFolder } from '../tasks/open-store.js';
 import { Rig, type RigOptions, STUBBORN, startedRig, until } from './harness.js';
 
 /** A store that tells which claims were asked of it. */
@@ -176,6 +182,31 @@ describe('a command that outlives its daemon', () => {
     expect(readFileSync(join(rig.root, 'log'), 'utf8')).toBe('x\n');
   });
 
+  it('is adopted after a kill -9 too, and is not submitted anew', async () => {
+    const root = temporaryFolder();
+    const script = `cat "$AIWG_EVENT_FILE" >> log; touch begun; ${waitsFor('go')}; cat`;
+    const submission = { prompt: 'outlive', once: 'job/1', ...sh(script, { event: { n: 1 } }) };
+    const program = fileURLToPath(new URL('commands-until-killed.mjs', import.meta.url));
+    const daemon = spawn(process.execPath, [program, root, JSON.stringify(submission)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [id] = (await once(daemon.stdout, 'data')).map(String);
+    daemon.kill('SIGKILL');
+    await once(daemon, 'close');
+    const { store } = await openStore(root);
+    await using next = new Rig({ root, store, owner: 'next' });
+    expect(await next.supervisor.start()).toBe(1);
+    expect(await next.supervisor.submit(submission)).toEqual({
+      taskId: id,
+      state: 'running',
+      deduped: true,
+    });
+    go(next);
+    expect(await next.ended(id!)).toMatchObject({ state: 'completed', attempt: 1, result: '{"n":1}' });
+    expect(next.read(id!, 'event.json')).toBe('{"n":1}\n');
+    expect(readFileSync(join(root, 'log'), 'utf8')).toBe('{"n":1}\n');
+  });
+
   it('and is gone with the machine is begun again', async () => {
     await using rig = await startedRig({ owner: 'first' });
     const script = `echo x >> log; test "$(wc -l < log)" = 2 && exit 0; ${waitsFor('never')}`;
@@ -268,6 +299,27 @@ describe('what goes along with a task', () => {
     });
   });
 
+  it('goes with the task when its time is over', async () => {
+    const clock = new FakeClock();
+    await using rig = await startedRig({ clock });
+    const id = await rig.submit('true', { launch: { event } });
+    await until('it has ended', async () => {
+      clock.advance(100);
+      return inState(rig, id, 'completed')();
+    });
+    expect(existsSync(join(rig.folder(id), 'event.json'))).toBe(true);
+    const files = new OutputFiles({ actionsDir: join(rig.root, 'actions') });
+    await using closing = {
+      retention: new Retention({ store: rig.store, files, clock, days: 1, log: noLog }),
+      [Symbol.asyncDispose]: () => closing.retention.close(),
+    };
+    await until('it is forgotten', async () => {
+      clock.advance(3_600_000);
+      return (await rig.store.get(id)) === undefined;
+    });
+    expect(existsSync(join(rig.root, 'actions', id))).toBe(false);
+  });
+
   it('does not cost an attempt where it cannot be written now', async () => {
     const clock = new FakeClock();
     await using rig = await startedRig({ clock });
@@ -287,16 +339,16 @@ describe('what goes along with a task', () => {
 describe('a task that is submitted once', () => {
   it('is not queued or told again, by this daemon or the next', async () => {
     await using rig = await startedRig({ owner: 'first' });
-    const once = { once: 'rule/1', cause: 'e-1', source: 'rule' as const };
-    const first = await rig.supervisor.submit({ prompt: 'echo x', ...once });
+    const named = { once: 'rule/1', cause: 'e-1', source: 'rule' as const };
+    const first = await rig.supervisor.submit({ prompt: 'echo x', ...named });
     const done = await rig.ended(first.taskId);
     expect(done).toMatchObject({ causedBy: 'e-1', source: 'rule' });
     const again = { ...first, state: 'completed', deduped: true };
-    expect(await rig.supervisor.submit({ prompt: 'echo y', ...once })).toEqual(again);
+    expect(await rig.supervisor.submit({ prompt: 'echo y', ...named })).toEqual(again);
     await rig.supervisor.stop({ graceMs: 0 });
     await using next = nextRig(rig);
     await next.supervisor.start();
-    expect(await next.supervisor.submit({ prompt: 'echo z', ...once })).toEqual(again);
+    expect(await next.supervisor.submit({ prompt: 'echo z', ...named })).toEqual(again);
     expect([...rig.topics(done.id), ...next.topics(done.id)]).toEqual([
       'task:queued',
       'task:started',
