@@ -33,20 +33,25 @@ export function marksInLineage(
   pid: number,
   wanted: (marks: ProcessMarks) => boolean,
 ): ProcessMarks | 'none' | 'gone' {
-  const seen = new Set<number>();
+  let kin = kinOf(pid);
+  let found: ProcessMarks | undefined;
+  let leader = 0;
   let at = pid;
-  for (let steps = 0; at > 1 && steps < MOST_ANCESTORS; steps++) {
-    const kin = kinOf(at);
-    if (kin === undefined) return at === pid ? 'gone' : 'none';
-    for (const candidate of [at, kin.session]) {
-      if (candidate <= 1 || seen.has(candidate)) continue;
-      seen.add(candidate);
-      const marks = readMarks(candidate);
-      // So looks one that ends just now; but also one that was started with nothing in its environment.
-      if (candidate === pid && marks === 'empty' && kinOf(pid) === undefined) return 'gone';
-      if (typeof marks === 'object' && wanted(marks)) return marks;
+  for (let steps = 0; kin !== undefined && at > 1 && steps < MOST_ANCESTORS; steps++) {
+    found = wantedMarks(at, wanted);
+    if (found === undefined && kin.session !== leader) {
+      leader = kin.session;
+      found = wantedMarks(leader, wanted);
     }
+    if (found !== undefined) return found;
     at = kin.parent;
+    kin = kinOf(at);
   }
-  return 'none';
+  // Of one that has ended meanwhile there was nothing to read.
+  return kinOf(pid) === undefined ? 'gone' : 'none';
+}
+
+function wantedMarks(pid: number, wanted: (marks: ProcessMarks) => boolean): ProcessMarks | undefined {
+  const marks = pid > 0 ? readMarks(pid) : 'none';
+  return typeof marks === 'object' && wanted(marks) ? marks : undefined;
 }

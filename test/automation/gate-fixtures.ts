@@ -5,6 +5,7 @@ import type { GateQuestion } from '#aiwgd/automation/gates/gate-question.js';
 import { StateDatabase } from '#aiwgd/database/state-database.js';
 import type { Log } from '#aiwgd/platform/log.js';
 import type { Gate } from '#aiwgd/protocol/automation.js';
+import { AiwgdError } from '#aiwgd/protocol/errors.js';
 import type { AiwgEvent } from '#aiwgd/protocol/event.js';
 import { FakeClock } from '#aiwgd/testing/fake-clock.js';
 import { tempFolder } from '../support/temp.js';
@@ -73,4 +74,15 @@ export function question(more: Partial<GateQuestion> = {}): GateQuestion {
     causeEventId: 'e-cause',
     ...more,
   };
+}
+
+/** The error of the catalogue with which `work` is refused. */
+export function failure(work: () => unknown): AiwgdError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof AiwgdError) return error;
+    throw error;
+  }
+  throw new Error('it was not refused');
 }

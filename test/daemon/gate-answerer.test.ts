@@ -100,7 +100,7 @@ describe.runIf(process.platform === 'linux')('who answers a gate', () => {
     // Its parent ends before it calls; the session's leader, which carries the marks, is still there.
     const { path, outcomes } = await openDesk();
     const orphan = `(env -i sh -c 'sleep 0.2; exec "$0" "$1" "$2"' "$0" "$1" "$2" &) ; sleep 5 & wait $!`;
-    const leader = spawn('setsid', ['sh', '-c', orphan, process.execPath, CLIENT, path], {
+    const leader = spawn('sh', ['-c', orphan, process.execPath, CLIENT, path], {
       env: { PATH: process.env['PATH'] ?? '', ...MARKS },
       stdio: 'ignore',
       detached: true,
