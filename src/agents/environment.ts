@@ -1,4 +1,4 @@
-import { ATTEMPT_MARK, PROJECT_MARK, TASK_MARK } from '../platform/process-table.js';
+import { ATTEMPT_MARK, PROJECT_MARK, TASK_MARK } from '../platform/attempt-marks.js';
 
 /** Variables that every agent may see; `NAME_*` stands for all that begin so. */
 const ALLOWED = [
