@@ -94,13 +94,36 @@ export class Conditions {
     await settle(this.#root);
     const truth = truthOf(this.#root, event, facts, assumed) === 'true' ? 'true' : 'false';
     const reporter = new Reporter(event, facts, assumed, (node) => answers.get(node)?.why);
-    return { truth, reports: reporter.reportsOf(this.#root) };
+    return { truth, reports: reporter.reportsOf(this.#root.parts) };
   }
 
   /** What can be said at once and why, for traces and dry runs; asks nobody. */
   explain(event: AiwgEvent, facts: Facts): { truth: Truth; reports: ConditionReport[] } {
     const reporter = new Reporter(event, facts, NOTHING_ASSUMED, () => undefined);
-    return { truth: this.now(event, facts), reports: reporter.reportsOf(this.#root) };
+    return { truth: this.now(event, facts), reports: reporter.reportsOf(this.#root.parts) };
+  }
+
+  /** The condition that says no, also once it has been quiet, and why: half a sentence. Undefined where none does. */
+  refusal(event: AiwgEvent, facts: Facts): string | undefined {
+    const no = this.#root.parts.find((part) => truthOf(part, event, facts, AFTER_QUIET) === 'false');
+    if (no === undefined) return undefined;
+    const [report, ...parts] = new Reporter(event, facts, AFTER_QUIET, () => undefined).reportsOf([no]);
+    const most = 3;
+    const told = parts.slice(0, most).map(({ condition, result, why }) => `${condition} is ${result}: ${why}`);
+    const rest = parts.length > most ? '; …' : '';
+    return `the condition "${no.words}" says no: ${report?.why}${parts.length > 0 ? ` (${told.join('; ')}${rest})` : ''}`;
+  }
+
+  /** The commands that the outcome depends on once it has been quiet, in the order in which they are asked. */
+  commandsToAsk(event: AiwgEvent, facts: Facts): readonly ShellCondition[] {
+    const commands: ShellCondition[] = [];
+    const visit = (node: ConditionNode): void => {
+      if (truthOf(node, event, facts, AFTER_QUIET) !== 'open') return;
+      if (node.kind === 'shell') commands.push(node.condition);
+      if ('parts' in node) node.parts.forEach(visit);
+    };
+    visit(this.#root);
+    return commands;
   }
 }
 
@@ -142,8 +165,8 @@ class Reporter {
     this.#commandSaid = commandSaid;
   }
 
-  reportsOf(root: Join): ConditionReport[] {
-    for (const part of root.parts) this.#add(part, '');
+  reportsOf(nodes: readonly ConditionNode[]): ConditionReport[] {
+    for (const node of nodes) this.#add(node, '');
     return this.#reports;
   }
 
