@@ -63,7 +63,11 @@ export function launchAttempt(
         base: deps.baseEnvironment,
         allow: [...agent.provider.envFamily, ...allow],
         provider: env,
-        fixed: { ...fixed, ...launchVariables(launch?.env ?? {}, deps.baseEnvironment) },
+        fixed: {
+          ...fixed,
+          ...launch?.literals,
+          ...launchVariables(launch?.env ?? {}, deps.baseEnvironment),
+        },
         eventFile: event === null ? null : join(plan.folder, EVENT_FILE),
         taskId: task.id,
         attemptId: claim.attemptId,

@@ -80,12 +80,12 @@ function commandAgent(agent: string | null): string {
 
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/u;
 
-function checkLaunch({ command, env = {} }: TaskLaunch): void {
+function checkLaunch({ command, env = {}, literals = {} }: TaskLaunch): void {
   if (command !== undefined && (command[0] ?? '') === '')
     throw invalid('The command is empty; give a program and its arguments');
   if (command?.some((argument) => argument.includes('\0')))
     throw invalid('The command holds a NUL character, which no program can take; remove it');
-  for (const [name, value] of Object.entries(env)) {
+  for (const [name, value] of Object.entries({ ...env, ...literals })) {
     if (!VARIABLE.test(name))
       throw invalid(`${JSON.stringify(name)} is no name of a variable; use letters, digits and _`);
     if (value.includes('\0')) throw invalid(`The variable ${name} holds a NUL character; remove it`);

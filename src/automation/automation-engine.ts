@@ -39,7 +39,8 @@ export interface AutomationOptions {
   environment: Readonly<Record<string, string | undefined>>;
   version: string;
   gateMinutes: () => number;
-  writeOutcome: RunContext['writeOutcome'];
+  /** The files of what built-in actions said. */
+  outcomes: { write: RunContext['writeOutcome']; forget: (runIds: readonly string[]) => void };
   /** The newest events, oldest first, for dry runs. */
   history: () => AiwgEvent[];
   random?: () => number;
@@ -81,7 +82,7 @@ export class AutomationEngine {
     this.#options = options;
     this.#book = new RuleBook(db);
     this.#lineage = new Lineage(db, clock);
-    this.records = new RunRecords(db);
+    this.records = new RunRecords(db, options.outcomes.forget);
     this.gates = new GateKeeper({
       db,
       clock,
@@ -91,6 +92,7 @@ export class AutomationEngine {
     });
     const context: RunContext = {
       ...options,
+      writeOutcome: options.outcomes.write,
       records: this.records,
       waits: new TaskWaits(tasks, clock),
       gates: this.gates,

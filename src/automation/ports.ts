@@ -19,7 +19,14 @@ export interface ActionTask {
   metadata: Record<string, unknown>;
   /** The task is submitted once for ever under this name, also over a crash. */
   once: string;
-  launch: { event: Record<string, unknown>; env: Record<string, string>; command?: string[] };
+  launch: {
+    event: Record<string, unknown>;
+    /** `${NAME}` in a value stands for a variable of the daemon. */
+    env: Record<string, string>;
+    /** Taken as they are. */
+    literals: Record<string, string>;
+    command?: string[];
+  };
 }
 
 export interface TaskEnd {

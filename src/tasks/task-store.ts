@@ -17,6 +17,8 @@ export interface TaskLaunch {
    * launch: secrets never reach the store.
    */
   env?: Record<string, string>;
+  /** Variables whose values are taken as they are: they may hold text of an event, which must not name variables of ours. */
+  literals?: Record<string, string>;
   /** Run in place of an agent: program and arguments. The event as JSON is its stdin. */
   command?: string[];
 }

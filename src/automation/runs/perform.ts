@@ -80,15 +80,15 @@ function taskOf(run: RunRecord, step: TaskStep): ActionTask {
     once: `${run.id}.${run.step}.${run.tries}`,
   };
   const event = eventDocument(run);
+  const literals = eventEnvironment(run.event, run.files);
   if (step.type === 'command') {
-    const env = { ...eventEnvironment(run.event, run.files), ...step.env };
     return {
       ...common,
       prompt: stepWords(step),
       agent: null,
       priority: 0,
       timeoutMs: step.timeout_ms,
-      launch: { event, env, command: [...step.command] },
+      launch: { event, env: { ...step.env }, literals, command: [...step.command] },
     };
   }
   const { prompt, agent, priority, timeout_minutes: minutes } = step;
@@ -98,7 +98,7 @@ function taskOf(run: RunRecord, step: TaskStep): ActionTask {
     agent,
     priority,
     ...(minutes === null ? {} : { timeoutMs: Math.round(minutes * 60_000) }),
-    launch: { event, env: { ...step.env } },
+    launch: { event, env: { ...step.env }, literals },
   };
 }
 

@@ -83,10 +83,13 @@ type Progress = Pick<
 /** The runs of rules and jobs on disk. What is not ended is taken up again by the next daemon. */
 export class RunRecords {
   readonly #db: StateDatabase;
+  /** Told which runs are forgotten, so that their files can go too. */
+  readonly #onForgotten: (ids: readonly string[]) => void;
   #sincePruned = 0;
 
-  constructor(db: StateDatabase) {
+  constructor(db: StateDatabase, onForgotten: (ids: readonly string[]) => void) {
     this.#db = db;
+    this.#onForgotten = onForgotten;
     db.exec(TABLE);
   }
 
@@ -181,11 +184,12 @@ export class RunRecords {
     this.#sincePruned += 1;
     if (this.#sincePruned < PRUNE_EVERY) return;
     this.#sincePruned = 0;
-    this.#db.run(
+    const rows = this.#db.all(
       `DELETE FROM runs WHERE ended_at IS NOT NULL AND letter IS NOT 'pending' AND seq <=
-         (SELECT seq FROM runs ORDER BY seq DESC LIMIT 1 OFFSET ?)`,
+         (SELECT seq FROM runs ORDER BY seq DESC LIMIT 1 OFFSET ?) RETURNING seq`,
       MOST_ENDED,
     );
+    this.#db.afterCommit(() => this.#onForgotten(rows.map(({ seq }) => runId(Number(seq)))));
   }
 }
 

@@ -154,7 +154,7 @@ export class Run {
     this.#gateAnswered = undefined;
   }
 
-  async #advance({ detail, previous = null, commit }: Done): Promise<void> {
+  async #advance({ detail, previous, commit }: Done): Promise<void> {
     const { record } = this;
     await this.#store(() => {
       commit?.();
