@@ -126,6 +126,21 @@ test('garbage is answered and closed', async () => {
   await expectAtWork(harness);
 });
 
+test('garbage within a body, or its early end, is answered and closed', async () => {
+  const harness = await listening();
+  const head = `POST /ci HTTP/1.1\r\nHost: localhost\r\n${SIGNED}`;
+  const chunk = harness.connect();
+  chunk.socket.write(`${head}Transfer-Encoding: chunked\r\n\r\nno length\r\n`);
+  const half = harness.connect();
+  half.socket.end(`${head}Content-Length: 10\r\n\r\nhalf`);
+  for (const { received, closed } of [chunk, half]) {
+    await closed;
+    expect(received()).toMatch(/^HTTP\/1\.1 400/);
+  }
+  expect(harness.receiver.status().connections).toBe(0);
+  expect(harness.events()).toEqual([]);
+});
+
 test('other protocols over the port are not served', async () => {
   const harness = await listening();
   const connect = harness.connect();
@@ -207,9 +222,11 @@ test('closing finishes what is in flight, and waits for nobody for long', async 
     return connections === 3 && requests === 2;
   });
   let closed = false;
-  const closing = harness.receiver.close().then(() => {
+  const close = async (): Promise<void> => {
+    await harness.receiver.close();
     closed = true;
-  });
+  };
+  const closing = close();
   onTestFinished(() => closing);
   await idle.closed;
   quick.socket.write('}');

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../../platform/clock.js';
 
@@ -7,8 +8,8 @@ const MAX_CONNECTIONS = 100;
 const IDLE_MS = 5_000;
 
 interface Connection {
-  /** Requests whose answer has not gone out. */
-  inFlight: number;
+  /** Answers that have not gone out, in the order of their requests. */
+  inFlight: Set<ServerResponse>;
   /** It takes no further request. */
   ending: boolean;
   idle: Timer | undefined;
@@ -33,7 +34,7 @@ export class Connections {
       socket.destroy();
       return;
     }
-    this.#open.set(socket, { inFlight: 0, ending: this.#ending, idle: undefined });
+    this.#open.set(socket, { inFlight: new Set(), ending: this.#ending, idle: undefined });
     // The reason of its end is of no use to anybody; `close` follows.
     socket.on('error', () => undefined);
     socket.once('close', () => {
@@ -43,28 +44,34 @@ export class Connections {
     this.#watchIdle(socket);
   }
 
-  began(socket: Socket): void {
+  began(socket: Socket, response: ServerResponse): void {
     const connection = this.#open.get(socket);
     if (connection === undefined) return;
-    connection.inFlight += 1;
+    connection.inFlight.add(response);
     connection.idle?.cancel();
   }
 
-  answered(socket: Socket): void {
+  answered(socket: Socket, response: ServerResponse): void {
     const connection = this.#open.get(socket);
     if (connection === undefined) return;
-    connection.inFlight -= 1;
-    if (connection.inFlight > 0) return;
+    connection.inFlight.delete(response);
+    if (connection.inFlight.size > 0) return;
     if (connection.ending) socket.destroySoon();
     else this.#watchIdle(socket);
   }
 
-  /** Ends a connection when what is in flight on it has been answered. Answers whether something is. */
-  endAfterAnswer(socket: Socket): boolean {
+  /**
+   * What to do with a connection of which nothing more can be understood: `answer` that at once, `wait` for the answers to
+   * what was complete before (it ends by itself then), or `cut` it, in the middle of what will never be complete.
+   */
+  broken(socket: Socket): 'answer' | 'wait' | 'cut' {
     const connection = this.#open.get(socket);
-    if (connection === undefined || connection.inFlight === 0) return false;
+    const responses = [...(connection?.inFlight ?? [])];
+    const last = responses.at(-1);
+    if (connection === undefined || last === undefined) return 'answer';
+    if (!last.req.complete) return responses.length === 1 && !last.headersSent ? 'answer' : 'cut';
     connection.ending = true;
-    return true;
+    return 'wait';
   }
 
   /** Ends idle connections now, the others after their answer. */
@@ -72,7 +79,7 @@ export class Connections {
     this.#ending = true;
     for (const [socket, connection] of this.#open) {
       connection.ending = true;
-      if (connection.inFlight === 0) socket.destroy();
+      if (connection.inFlight.size === 0) socket.destroy();
     }
   }
 
@@ -82,7 +89,7 @@ export class Connections {
 
   #makeRoom(): boolean {
     for (const [socket, { inFlight, idle }] of this.#open) {
-      if (inFlight > 0) continue;
+      if (inFlight.size > 0) continue;
       idle?.cancel();
       this.#open.delete(socket);
       socket.destroy();

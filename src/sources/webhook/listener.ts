@@ -107,8 +107,8 @@ export class Listener {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { clock, log, handle } = this.#options;
     const { socket } = request;
-    this.#connections.began(socket);
-    response.once('close', () => this.#connections.answered(socket));
+    this.#connections.began(socket, response);
+    response.once('close', () => this.#connections.answered(socket, response));
     let answer: Answer;
     try {
       answer = await handle(request, response);
@@ -125,12 +125,12 @@ export class Listener {
 
   /** What is not HTTP, too large or too slow. */
   #refuseGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
-    if (error.code === 'ECONNRESET' || !socket.writable) {
+    const next = error.code === 'ECONNRESET' || !socket.writable ? 'cut' : this.#connections.broken(socket);
+    if (next === 'wait') return;
+    if (next === 'cut') {
       socket.destroy();
       return;
     }
-    // An answer to the request before it must not be mixed with this one.
-    if (this.#connections.endAfterAnswer(socket)) return;
     const status = statusOf(error.code);
     socket.end(
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
@@ -161,6 +161,7 @@ function reasonOf(error: NodeJS.ErrnoException): string {
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return 'there is no host of that name. Set webhook.host to an address, such as "127.0.0.1".';
+    case undefined:
     default:
       return `${messageOf(error)}. Set webhook.host and webhook.port to where this machine can listen.`;
   }

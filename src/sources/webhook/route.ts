@@ -27,13 +27,16 @@ export function route(
   if (onLoopback && !namesLoopback(headers.host, host)) {
     throw new Refusal(403, 'The header Host must name this machine: localhost, or a loopback address');
   }
-  const mark = url.indexOf('?');
-  const path = mark < 0 ? url : url.slice(0, mark);
-  const query = mark < 0 ? '' : url.slice(mark + 1);
+  const [path, query] = cut(url);
   if (path === HEALTH_PATH && HEALTH_METHODS.includes(method)) return { kind: 'health', method, path, query };
   const methods: string[] = endpoints.filter((endpoint) => endpoint.path === path).map((one) => one.method);
   if (methods.includes(method)) return { kind: 'endpoint', method, path, query };
   if (path === HEALTH_PATH) methods.push(...HEALTH_METHODS);
   if (methods.length === 0) throw new Refusal(404, 'There is no such path');
   throw new Refusal(405, 'The path does not take this method', { Allow: [...new Set(methods)].join(', ') });
+}
+
+function cut(url: string): [path: string, query: string] {
+  const mark = url.indexOf('?');
+  return mark < 0 ? [url, ''] : [url.slice(0, mark), url.slice(mark + 1)];
 }
