@@ -82,7 +82,12 @@ export class ShortCommands {
     try {
       const first = await Promise.race([exited, late]);
       const exitCode = first === 'late' ? null : first;
-      await endTree({ attemptId: mark, leader: undefined, graceMs: first === 'late' ? KILL_GRACE_MS : 0, clock: this.#clock });
+      await endTree({
+        attemptId: mark,
+        leader: undefined,
+        graceMs: first === 'late' ? KILL_GRACE_MS : 0,
+        clock: this.#clock,
+      });
       return { exitCode, timedOut: first === 'late', stderr };
     } finally {
       over.abort();

@@ -13,6 +13,7 @@ import { Lineage } from './lineage.js';
 import type { BuiltIn, CommandPort, DeadLetterPort, Publish, TaskPort } from './ports.js';
 import { ReadyRule } from './ready-rule.js';
 import { RuleBook } from './rule-book.js';
+import { ruleStatus } from './rule-status.js';
 import type { Facts } from './rules/conditions.js';
 import { dryRun, type TriedRule } from './rules/dry-run.js';
 import { replay } from './rules/replay.js';
@@ -22,7 +23,6 @@ import type { RunContext } from './runs/run-context.js';
 import { type RunRecord, RunRecords, splitOwner } from './runs/run-records.js';
 import { Runs } from './runs/runs.js';
 import { TaskWaits } from './runs/task-waits.js';
-import { ruleStatus } from './rule-status.js';
 import { Traces } from './traces.js';
 
 export interface AutomationOptions {
@@ -107,7 +107,8 @@ export class AutomationEngine {
       db,
       clock,
       onDue: (batch) => this.#settleInTurn(batch),
-      onOverflow: (ruleId) => log.warn({ ruleId }, 'Too many files wait for a rule: it will not see the oldest'),
+      onOverflow: (ruleId) =>
+        log.warn({ ruleId }, 'Too many files wait for a rule: it will not see the oldest'),
     });
     this.#decisions = new Decisions({ ...options, book: this.#book, runs: this.runs, traces: this.#traces });
     this.#index = this.#make(options.rules);
@@ -147,7 +148,10 @@ export class AutomationEngine {
         this.#options.db.fail(error instanceof Error ? error : new Error(String(error)));
         return;
       }
-      this.#options.log.warn({ event: event.id, reason: messageOf(error) }, 'An event cannot be taken in now');
+      this.#options.log.warn(
+        { event: event.id, reason: messageOf(error) },
+        'An event cannot be taken in now',
+      );
       this.#missed.push(event);
       if (this.#missed.length > MOST_MISSED) this.#missed.shift();
       this.#missedTimer ??= this.#options.clock.setTimer(RETRY_MS, () => this.#takeMissed());
@@ -165,7 +169,8 @@ export class AutomationEngine {
     this.#lineage.follow(event);
     const candidates = this.#index.candidates(event);
     if (candidates.length === 0) return;
-    const ancestry = this.#descent === undefined ? this.#lineage.of(event) : { rules: this.#descent, via: 'a run' };
+    const ancestry =
+      this.#descent === undefined ? this.#lineage.of(event) : { rules: this.#descent, via: 'a run' };
     const passing = candidates.flatMap(({ id }) => {
       const rule = this.#rules.get(id);
       return rule !== undefined && this.#decisions.passes(rule, event, ancestry) ? [rule] : [];
@@ -243,7 +248,10 @@ export class AutomationEngine {
     try {
       this.#book.change(id, { lastEndedAt: endedAt });
     } catch (error) {
-      this.#options.log.warn({ ruleId: id, reason: messageOf(error) }, 'The end of a run is not noted for the cooldown');
+      this.#options.log.warn(
+        { ruleId: id, reason: messageOf(error) },
+        'The end of a run is not noted for the cooldown',
+      );
     }
   }
 
@@ -263,7 +271,12 @@ export class AutomationEngine {
       enabled: !this.#book.allDisabled,
       ruleCount: this.#rules.size,
       rules: [...this.#rules.values()].map((rule) =>
-        ruleStatus(rule, this.#book.of(rule.id), this.runs.counts(rule.owner), this.#batches.waiting(rule.id)),
+        ruleStatus(
+          rule,
+          this.#book.of(rule.id),
+          this.runs.counts(rule.owner),
+          this.#batches.waiting(rule.id),
+        ),
       ),
       recentExecutions: this.records.recent(RECENT_EXECUTIONS),
     };
@@ -293,7 +306,8 @@ export class AutomationEngine {
     const { db, log } = this.#options;
     if (ruleId !== undefined) this.#rule(ruleId);
     db.transaction(
-      () => (ruleId === undefined ? this.#book.disableAll(true) : this.#book.change(ruleId, { disabled: true })),
+      () =>
+        ruleId === undefined ? this.#book.disableAll(true) : this.#book.change(ruleId, { disabled: true }),
       { durable: true },
     );
     log.info({ ruleId: ruleId ?? null }, 'automation disabled');
@@ -315,7 +329,9 @@ export class AutomationEngine {
     const silent = rules.filter(({ id }) => !this.#traces.has(id));
     return {
       entries: this.#traces.list(ruleId, limit),
-      unseen: silent.slice(0, UNSEEN_LOOKED_AT).map((rule) => ({ ruleId: rule.id, why: this.#whyUnseen(rule) })),
+      unseen: silent
+        .slice(0, UNSEEN_LOOKED_AT)
+        .map((rule) => ({ ruleId: rule.id, why: this.#whyUnseen(rule) })),
     };
   }
 

@@ -84,7 +84,10 @@ export class Batches {
         db.run('DELETE FROM rule_inbox WHERE rule_id = ?', ruleId);
         continue;
       }
-      const rows = db.all('SELECT id, due_ms, rules, event FROM rule_inbox WHERE rule_id = ? ORDER BY id', ruleId);
+      const rows = db.all(
+        'SELECT id, due_ms, rules, event FROM rule_inbox WHERE rule_id = ? ORDER BY id',
+        ruleId,
+      );
       for (const one of rows) {
         const rules = JSON.parse(String(one['rules'])) as string[];
         const arrival = { event: JSON.parse(String(one['event'])) as AiwgEvent, rules };
@@ -98,7 +101,8 @@ export class Batches {
     const { db, clock } = this.#options;
     const path = pathOf(arrival.event);
     const waiting = this.#waiting.get(ruleId);
-    const known = waiting !== undefined && (path === undefined ? waiting.count >= MOST_WAITING : waiting.files.has(path));
+    const known =
+      waiting !== undefined && (path === undefined ? waiting.count >= MOST_WAITING : waiting.files.has(path));
     if (known) {
       db.afterCommit(() => this.#join(ruleId, arrival, quietMs, waiting.lastId));
       return;
@@ -133,7 +137,16 @@ export class Batches {
     const now = this.#options.clock.monotonic();
     let waiting = this.#waiting.get(ruleId);
     if (waiting === undefined) {
-      waiting = { event, files: new Set(), count: 0, rules: new Set(), lastId: id, firstAt: now, dueAt: now, overflown: false };
+      waiting = {
+        event,
+        files: new Set(),
+        count: 0,
+        rules: new Set(),
+        lastId: id,
+        firstAt: now,
+        dueAt: now,
+        overflown: false,
+      };
       this.#waiting.set(ruleId, waiting);
     }
     const path = pathOf(event);

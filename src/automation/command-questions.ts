@@ -47,7 +47,8 @@ export class CommandQuestions {
         signal: this.#over.signal,
       });
       this.#forget(mark);
-      if (timedOut) return { yes: false, why: `it gave no answer within ${condition.timeout_ms} ms and was ended` };
+      if (timedOut)
+        return { yes: false, why: `it gave no answer within ${condition.timeout_ms} ms and was ended` };
       const said = stderr.trim() === '' ? '' : `, and it said: ${stderr.trim().slice(-300)}`;
       const how = exitCode === null ? 'it was ended by a signal' : `it ended with ${exitCode}`;
       return { yes: exitCode === 0, why: exitCode === 0 ? how : how + said };

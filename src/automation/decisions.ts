@@ -88,7 +88,16 @@ export class Decisions {
     const { mode, max } = rule.config;
     const { event, files, count } = batch;
     const rules = [...new Set([...batch.rules, rule.id])];
-    const offer = runs.offer({ owner: rule.owner, mode, max, event, files, count, rules, steps: rule.steps() });
+    const offer = runs.offer({
+      owner: rule.owner,
+      mode,
+      max,
+      event,
+      files,
+      count,
+      rules,
+      steps: rule.steps(),
+    });
     if (offer.run === null) {
       this.#note(rule, batch, 'dropped', offer.why, reports);
       return offer.why;
@@ -97,7 +106,9 @@ export class Decisions {
     book.fired(rule.id, now, keys);
     const { id } = offer.run;
     this.#note(rule, batch, 'fired', offer.why, reports, id);
-    db.afterCommit(() => log.info({ ruleId: rule.id, run: id, event: event.id, events: count }, 'Rule fired'));
+    db.afterCommit(() =>
+      log.info({ ruleId: rule.id, run: id, event: event.id, events: count }, 'Rule fired'),
+    );
     return undefined;
   }
 
@@ -134,7 +145,14 @@ export class Decisions {
     runId?: string,
   ): void {
     const explain = () => ({ why, conditions });
-    const note = { ruleId: rule.id, outcome, event, count, explain, ...(runId === undefined ? {} : { runId }) };
+    const note = {
+      ruleId: rule.id,
+      outcome,
+      event,
+      count,
+      explain,
+      ...(runId === undefined ? {} : { runId }),
+    };
     this.#options.db.afterCommit(() => this.#options.traces.note(note));
   }
 }

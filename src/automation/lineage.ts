@@ -71,7 +71,9 @@ export class Lineage {
 
   /** Tasks of rules that were at work when the daemon last looked. */
   openTasks(): string[] {
-    return [...this.#activities.values()].filter(({ ended }) => ended === undefined).map(({ taskId }) => taskId);
+    return [...this.#activities.values()]
+      .filter(({ ended }) => ended === undefined)
+      .map(({ taskId }) => taskId);
   }
 
   /** What is known of an event's ancestors. */

@@ -34,7 +34,8 @@ export class RuleBook {
     for (const row of db.all('SELECT rule_id, memory FROM rule_memory')) {
       this.#memories.set(String(row['rule_id']), JSON.parse(String(row['memory'])) as RuleMemory);
     }
-    this.#allDisabled = db.get("SELECT disabled FROM automation_switch WHERE name = 'all'")?.['disabled'] === 1;
+    this.#allDisabled =
+      db.get("SELECT disabled FROM automation_switch WHERE name = 'all'")?.['disabled'] === 1;
   }
 
   get allDisabled(): boolean {

@@ -50,11 +50,7 @@ export function automationHandlers({
   };
 }
 
-function scheduledJob(
-  job: JobConfig,
-  { scheduler }: Sources,
-  jobs: AutomationParts['jobs'],
-): ScheduledJob {
+function scheduledJob(job: JobConfig, { scheduler }: Sources, jobs: AutomationParts['jobs']): ScheduledJob {
   const next = scheduler.next(job.id);
   return {
     id: job.id,
@@ -72,7 +68,10 @@ function scheduledJob(
 function timeOf(since: string): number {
   const time = Date.parse(since);
   if (Number.isNaN(time)) {
-    throw new AiwgdError('INVALID_PARAMS', `since: ${JSON.stringify(since)} is no time; write 2026-01-31T08:00:00Z`);
+    throw new AiwgdError(
+      'INVALID_PARAMS',
+      `since: ${JSON.stringify(since)} is no time; write 2026-01-31T08:00:00Z`,
+    );
   }
   return time;
 }

@@ -87,7 +87,10 @@ export function makeAutomation(
     for (const ruleId of ruleIds) {
       if (receivers.has(ruleId)) continue;
       // It gets nothing but what is delivered again.
-      receivers.set(ruleId, router.subscribe(`rule:${ruleId}`, [], (event) => engine.redeliver(ruleId, event)));
+      receivers.set(
+        ruleId,
+        router.subscribe(`rule:${ruleId}`, [], (event) => engine.redeliver(ruleId, event)),
+      );
     }
   };
   receiveFor(config().rules.map(({ id }) => id));

@@ -19,7 +19,10 @@ export function runOutcomes(actionsDir: string, log: Log) {
         try {
           rmSync(join(actionsDir, runId), { recursive: true, force: true });
         } catch (error) {
-          log.warn({ run: runId, reason: messageOf(error) }, 'The files of an old run cannot be removed; they stay');
+          log.warn(
+            { run: runId, reason: messageOf(error) },
+            'The files of an old run cannot be removed; they stay',
+          );
         }
       }
     },

@@ -1,10 +1,10 @@
+import { actionWords, type JobRuns } from '../automation/job-runs.js';
+import { triggerJobId } from '../automation/rules/triggers.js';
 import type { StateDatabase } from '../database/state-database.js';
 import type { Timer } from '../platform/clock.js';
 import type { Config, JobConfig } from '../protocol/config/config-schema.js';
 import { AiwgdError } from '../protocol/errors.js';
 import type { AiwgEvent } from '../protocol/event.js';
-import { actionWords, type JobRuns } from '../automation/job-runs.js';
-import { triggerJobId } from '../automation/rules/triggers.js';
 import { CronScheduler } from '../sources/schedule/cron-scheduler.js';
 import type { ScheduleEntry, Slot } from '../sources/schedule/schedule-types.js';
 import type { FileWatcher } from '../sources/watch/file-watcher.js';

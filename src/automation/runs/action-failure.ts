@@ -8,7 +8,14 @@ export class ActionFailure extends Error {
   /** How long to wait for it at least. */
   readonly afterMs: number;
 
-  constructor(message: string, { retryable = false, afterMs = 0, cause }: { retryable?: boolean; afterMs?: number; cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    {
+      retryable = false,
+      afterMs = 0,
+      cause,
+    }: { retryable?: boolean; afterMs?: number; cause?: unknown } = {},
+  ) {
     super(message, cause === undefined ? undefined : { cause });
     this.retryable = retryable;
     this.afterMs = afterMs;

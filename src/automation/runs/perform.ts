@@ -64,7 +64,8 @@ async function performTask(performance: Performance, step: TaskStep): Promise<Do
     ({ taskId } = await context.tasks.submit(taskOf(run, step)));
     await keepWaitingFor(taskId);
   }
-  if ('wait' in step && !step.wait) return { detail: taskId, previous: { taskId, state: 'queued', result: null } };
+  if ('wait' in step && !step.wait)
+    return { detail: taskId, previous: { taskId, state: 'queued', result: null } };
   const end = await context.waits.end(taskId, signal);
   if (signal.aborted) throw new RunEnded('cancelled', 'The daemon stops');
   return judgeTask(step, taskId, end);
@@ -136,7 +137,10 @@ function performNotify({ run, context }: Performance, step: Extract<Step, { type
   return { detail: message, commit };
 }
 
-function performEmit({ run, context }: Performance, { topic, payload }: Extract<Step, { type: 'emit' }>): Done {
+function performEmit(
+  { run, context }: Performance,
+  { topic, payload }: Extract<Step, { type: 'emit' }>,
+): Done {
   const commit = (): void => {
     context.publish({ type: topic, source: 'automation', payload, cause: run.event.id }, run.rules);
   };
@@ -201,6 +205,7 @@ async function performBuiltIn(
 /** What follows a gate, in words that hide nothing. */
 export function wordsBehind(steps: readonly Step[], gateStep: number): string {
   const behind = steps.slice(gateStep + 1);
-  return behind.map((step, index) => (behind.length === 1 ? '' : `${index + 1}. `) + stepWords(step)).join('\n');
+  return behind
+    .map((step, index) => (behind.length === 1 ? '' : `${index + 1}. `) + stepWords(step))
+    .join('\n');
 }
-

@@ -3,8 +3,8 @@ import type { Clock } from '../../platform/clock.js';
 import type { Log } from '../../platform/log.js';
 import type { Gate } from '../../protocol/automation.js';
 import type { AiwgEvent, NewEvent } from '../../protocol/event.js';
-import type { BuiltIn, DeadLetterPort, TaskPort } from '../ports.js';
 import type { GateQuestion } from '../gates/gate-question.js';
+import type { BuiltIn, DeadLetterPort, TaskPort } from '../ports.js';
 import type { RunRecords } from './run-records.js';
 import type { TaskWaits } from './task-waits.js';
 

@@ -49,7 +49,10 @@ export interface RunRecord {
   letter: 'pending' | 'kept' | null;
 }
 
-export type NewRun = Pick<RunRecord, 'owner' | 'state' | 'createdAt' | 'event' | 'files' | 'count' | 'rules' | 'steps'>;
+export type NewRun = Pick<
+  RunRecord,
+  'owner' | 'state' | 'createdAt' | 'event' | 'files' | 'count' | 'rules' | 'steps'
+>;
 
 const TABLE = `
 CREATE TABLE IF NOT EXISTS runs (

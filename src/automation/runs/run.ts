@@ -180,7 +180,9 @@ export class Run {
     await this.#store(() => {
       this.#report('waiting', `try ${tries} failed: ${failure.message}`);
       Object.assign(record, { tries, waitsFor: null });
-      record.retryAt = Math.round(clock.now() + Math.max(jittered, Math.min(failure.afterMs, LONGEST_PAUSE_MS)));
+      record.retryAt = Math.round(
+        clock.now() + Math.max(jittered, Math.min(failure.afterMs, LONGEST_PAUSE_MS)),
+      );
     });
   }
 
@@ -216,9 +218,20 @@ export class Run {
     await this.#store(() => {
       along();
       if (state !== 'completed') this.#report('failed', error ?? state);
-      Object.assign(record, { state, error, endedAt: clock.now(), letter, tries, waitsFor: null, retryAt: null });
+      Object.assign(record, {
+        state,
+        error,
+        endedAt: clock.now(),
+        letter,
+        tries,
+        waitsFor: null,
+        retryAt: null,
+      });
     });
-    log.info({ run: record.id, owner: record.owner, state, ...(error === null ? {} : { error }) }, `Run ${state}`);
+    log.info(
+      { run: record.id, owner: record.owner, state, ...(error === null ? {} : { error }) },
+      `Run ${state}`,
+    );
     redelivery?.reject(new Error(error ?? state));
     this.#redelivery = undefined;
     this.#onEnd(this);

@@ -1,7 +1,7 @@
 import type { Timer } from '../../platform/clock.js';
 import type { ActionReport } from '../../protocol/automation.js';
-import type { AiwgEvent } from '../../protocol/event.js';
 import { messageOf } from '../../protocol/errors.js';
+import type { AiwgEvent } from '../../protocol/event.js';
 import { Run, TRIES } from './run.js';
 import type { RunContext } from './run-context.js';
 import { type NewRun, type RunRecord, splitOwner } from './run-records.js';
@@ -64,9 +64,16 @@ export class Runs {
     const refused = whyNot(mode, max, active);
     if (refused !== undefined) return { run: null, why: refused };
     const waits = mode !== 'parallel' && active > 0;
-    const record = records.insert({ ...request, state: waits ? 'waiting' : 'running', createdAt: clock.now() });
+    const record = records.insert({
+      ...request,
+      state: waits ? 'waiting' : 'running',
+      createdAt: clock.now(),
+    });
     const [kind, id] = splitOwner(request.owner);
-    recordLineage(request.event.id, request.rules.filter((rule) => kind !== 'rule' || rule !== id));
+    recordLineage(
+      request.event.id,
+      request.rules.filter((rule) => kind !== 'rule' || rule !== id),
+    );
     const run = this.#hold(record);
     if (waits) lane.waiting.push(run);
     else lane.running.add(run);
@@ -203,7 +210,8 @@ export class Runs {
 
 function whyNot(mode: Mode, max: number, active: number): string | undefined {
   if (mode === 'single' && active > 0) return 'a run of it is at work, and its mode is single';
-  if (mode === 'queued' && active >= max) return `${active} runs of it are at work or waiting, and its max is ${max}`;
+  if (mode === 'queued' && active >= max)
+    return `${active} runs of it are at work or waiting, and its max is ${max}`;
   if (mode === 'parallel' && active >= max) return `${active} runs of it are at work, and its max is ${max}`;
   return undefined;
 }
