@@ -1,7 +1,8 @@
 import { isFinal } from '../../protocol/task.js';
 import type { ActionTask, TaskEnd } from '../ports.js';
 import { eventEnvironment } from '../rules/event-environment.js';
-import { sendWebhook, WebhookError } from '../webhook-request.js';
+import { WebhookError } from '../webhook-error.js';
+import { sendWebhook } from '../webhook-request.js';
 import { ActionFailure, RunEnded } from './action-failure.js';
 import type { RunContext } from './run-context.js';
 import { type Previous, type RunRecord, type Step, splitOwner } from './run-records.js';

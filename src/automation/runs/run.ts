@@ -1,6 +1,6 @@
 import { sleep } from '../../platform/clock.js';
 import type { RunState } from '../../protocol/automation.js';
-import { messageOf } from '../../protocol/errors.js';
+import { AiwgdError, messageOf } from '../../protocol/errors.js';
 import { type ActionFailure, failureOf, RunEnded } from './action-failure.js';
 import { type Done, perform, wordsBehind } from './perform.js';
 import { renderBehindGate, renderStep, scopeOf } from './render-step.js';
@@ -55,6 +55,8 @@ export class Run {
   /** The daemon stops: the run stays as it is on disk. */
   abandon(): void {
     this.#over.abort();
+    this.#redelivery?.reject(new Error('The daemon stops before the action is done'));
+    this.#redelivery = undefined;
   }
 
   gateAnswered(): void {
@@ -104,14 +106,22 @@ export class Run {
       step,
       context: this.#context,
       signal: this.#over.signal,
-      keepWaitingFor: (id) =>
-        this.#store(() => {
-          record.waitsFor = id;
-          record.taskIds = [...record.taskIds, id];
-          this.#report('running', id);
-        }),
+      keepWaitingFor: (taskId) => this.#keepTask(taskId, step),
       gateAnswer: (gateId) => this.#answerOf(gateId),
     });
+  }
+
+  async #keepTask(taskId: string, { type }: Step): Promise<void> {
+    const { record } = this;
+    await this.#store(() => {
+      record.waitsFor = taskId;
+      record.taskIds = [...record.taskIds, taskId];
+      this.#report('running', taskId);
+    });
+    if (type !== 'submit_task') return;
+    // Nobody waits for hours at a dead letter: an agent's task is delivered with its submission.
+    this.#redelivery?.resolve();
+    this.#redelivery = undefined;
   }
 
   /** Asks for what follows exactly as it will be done. */
@@ -257,9 +267,14 @@ export class Run {
         return;
       } catch (error) {
         Object.assign(this.record, before);
+        if (!isStorageFault(error)) throw error;
         if (this.#over.signal.aborted && this.#cancelReason === undefined) throw error;
         await sleep(clock, DISK_RETRY_MS);
       }
     }
   }
+}
+
+function isStorageFault(error: unknown): boolean {
+  return error instanceof AiwgdError && (error.code === 'STORAGE_FULL' || error.code === 'STORAGE_FAILED');
 }

@@ -1,3 +1,4 @@
+import type { DaemonStatus } from '../../protocol/status.js';
 import { formatLocalTime, plural } from '../output/format.js';
 import { visibleLine } from '../output/text.js';
 
@@ -20,23 +21,13 @@ function listed(parts: readonly string[]): string {
 }
 
 /** `4 rules, 1 paused, 2 gates wait for an answer`. */
-export function automationText(report: Report): string {
-  const { enabled, ruleCount, rules, gatesPending } = report;
-  const paused = Array.isArray(rules)
-    ? rules.filter(
-        (rule: { paused?: unknown; enabled?: unknown }) => rule.paused === true && rule.enabled !== false,
-      ).length
-    : 0;
-  const gates = countOf(gatesPending) ?? 0;
+export function automationText(report: DaemonStatus['subsystems']['automation']): string {
+  const { enabled, rules, gatesPending: gates } = report;
+  const paused = rules.filter((rule) => rule.paused && rule.enabled).length;
   const waiting = gates === 1 ? '1 gate waits for an answer' : `${gates} gates wait for an answer`;
-  const parts = [
-    counted(ruleCount ?? rules, 'rule'),
-    paused > 0 ? `${paused} paused` : '',
-    gates > 0 ? `${waiting} (aiwgd gate list)` : '',
-  ];
-  return enabled === false
-    ? ['off', ...parts.slice(2)].filter((part) => part !== '').join(', ')
-    : listed(parts);
+  const asks = gates > 0 ? [`${waiting} (aiwgd gate list)`] : [];
+  if (!enabled) return ['off', ...asks].join(', ');
+  return [plural(rules.length, 'rule'), ...(paused > 0 ? [`${paused} paused`] : []), ...asks].join(', ');
 }
 
 /** `docs, src: 1200 files, 30 folders, 17 events, polling`. */
