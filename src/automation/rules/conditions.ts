@@ -109,7 +109,9 @@ export class Conditions {
     if (no === undefined) return undefined;
     const [report, ...parts] = new Reporter(event, facts, AFTER_QUIET, () => undefined).reportsOf([no]);
     const most = 3;
-    const told = parts.slice(0, most).map(({ condition, result, why }) => `${condition} is ${result}: ${why}`);
+    const told = parts
+      .slice(0, most)
+      .map(({ condition, result, why }) => `${condition} is ${result}: ${why}`);
     const rest = parts.length > most ? '; …' : '';
     return `the condition "${no.words}" says no: ${report?.why}${parts.length > 0 ? ` (${told.join('; ')}${rest})` : ''}`;
   }

@@ -39,7 +39,10 @@ function verdictOf(rule: TriedRule, event: AiwgEvent, facts: Facts): { fires: bo
   if (refusal !== undefined) {
     return { fires: false, why: `The trigger matches (${trigger.why}), but ${refusal}.` };
   }
-  return { fires: true, why: `The trigger matches: ${trigger.why}. It fires${provisosOf(rule, event, facts)}.` };
+  return {
+    fires: true,
+    why: `The trigger matches: ${trigger.why}. It fires${provisosOf(rule, event, facts)}.`,
+  };
 }
 
 /** Why a rule is not looked at; undefined for one that is. */

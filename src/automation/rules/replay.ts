@@ -32,7 +32,9 @@ export function replay(
     for (const { id } of index.candidates(event)) replayed.get(id)?.take(event, at);
   }
   const newest = timed.at(-1)?.event;
-  return rules.map(({ config: { id } }) => replayed.get(id)?.verdict(newest)).filter((one) => one !== undefined);
+  return rules
+    .map(({ config: { id } }) => replayed.get(id)?.verdict(newest))
+    .filter((one) => one !== undefined);
 }
 
 /** One rule on its way through the history. */
@@ -76,7 +78,8 @@ class ReplayedRule {
     this.#endQuiet(Number.POSITIVE_INFINITY);
     const held = whyHeld(this.#rule);
     if (this.#count.triggered === 0) {
-      const why = newest === undefined ? 'there are no events' : explainTrigger(this.#rule.config, newest).why;
+      const why =
+        newest === undefined ? 'there are no events' : explainTrigger(this.#rule.config, newest).why;
       return { ruleId, fires: false, why: `No event matches the trigger; of the newest: ${why}.`, times: [] };
     }
     if (held !== undefined) return { ruleId, fires: false, why: held, times: [] };
