@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { Conditions } from '#aiwgd/automation/rules/conditions.js';
 import { dryRun, type TriedRule } from '#aiwgd/automation/rules/dry-run.js';
 import { replay } from '#aiwgd/automation/rules/replay.js';
+import { RuleIndex } from '#aiwgd/automation/rules/rule-index.js';
+import { eventOfSketch } from '#aiwgd/automation/rules/sketch.js';
 import type { AiwgEvent } from '#aiwgd/protocol/event.js';
 import { eventOf, factsAt, fileEvent, NOON, rulesOf } from './rule-kit.js';
 
@@ -107,5 +109,19 @@ describe('a replay', () => {
       why: expect.stringMatching(/disabled/),
     });
     expect(run({ conditions: [shell] }, at(0)).why).toMatch(/if `test -e x` says yes/);
+  });
+});
+
+it('fills in what a sketch leaves out, so that it counts as the real event would', () => {
+  const file = eventOfSketch({ type: 'file.modify', payload: { path: 'src/a.ts' } }, NOON);
+  const [rule] = rulesOf({ trigger: { type: 'file_change', pattern: 'src/**' } });
+  expect(new RuleIndex([rule!]).candidates(file)).toHaveLength(1);
+  expect(file.timestamp).toBe('2026-07-01T12:00:00.000Z');
+  expect(eventOfSketch({ type: 'cron.fired' }, NOON).source).toBe('scheduler');
+  expect(eventOfSketch({ type: 'task:failed' }, NOON).source).toBe('supervisor');
+  expect(eventOfSketch({ type: 'webhook.ci' }, NOON).source).toBe('webhook');
+  expect(eventOfSketch({ type: 'file.modify', source: 'me' }, NOON)).toMatchObject({
+    source: 'me',
+    payload: {},
   });
 });

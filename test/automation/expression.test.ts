@@ -27,3 +27,8 @@ it('does not try itself on a text that is too long', () => {
   expect(matches).toBe(false);
   expect(problem).toMatch(/10001 characters/);
 });
+
+it('has a limit also for many optional parts', () => {
+  const endless = new Expression(`^${'a?'.repeat(40)}${'a'.repeat(40)}b$`);
+  expect(endless.explain('a'.repeat(60)).problem).toMatch(/longer than 50 ms/);
+});

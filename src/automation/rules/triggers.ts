@@ -8,8 +8,8 @@ import { brief, shown } from './shown-text.js';
 
 /** Only the watcher says what happened to a file, and only the scheduler that a time has come: others cannot feign it. */
 export const FILE_SOURCE = 'file_watcher';
-const TIME_SOURCE = 'scheduler';
-const TIME_TOPIC = 'cron.fired';
+export const TIME_SOURCE = 'scheduler';
+export const TIME_TOPIC = 'cron.fired';
 const FILE_TOPIC = 'file.';
 
 /** A trigger made ready to be matched. */
