@@ -9,6 +9,7 @@ import { largeStore } from './rows/large-store.mjs';
 import { leftovers } from './rows/leftovers.mjs';
 import { idleCpu, idleMemory, printingMemory, slowSubscriber } from './rows/memory.mjs';
 import { ping } from './rows/ping.mjs';
+import { rules } from './rows/rules.mjs';
 import { submits } from './rows/submits.mjs';
 import { throughput } from './rows/throughput.mjs';
 import { printHead, printRow } from './table.mjs';
@@ -31,6 +32,7 @@ const FULL = {
   stored: 1_000_000,
   settleSeconds: 10,
   memoryTurns: 3,
+  ruleEvents: 50_000,
   printMb: 1024,
   cpuWindowSeconds: 60,
   rounds: 200,
@@ -47,6 +49,7 @@ const SHORT = {
   stored: 20_000,
   settleSeconds: 1,
   memoryTurns: 1,
+  ruleEvents: 10_000,
   printMb: 20,
   cpuWindowSeconds: 5,
   rounds: 5,
@@ -57,6 +60,7 @@ const GROUPS = {
   ping,
   submits,
   throughput,
+  rules,
   'large-store': largeStore,
   'idle-memory': idleMemory,
   'printing-memory': printingMemory,
@@ -66,7 +70,7 @@ const GROUPS = {
   leftovers,
 };
 
-const LATER = ['file written → task started', 'watcher ready', 'rule evaluation'].map((name) => ({
+const LATER = ['file written → task started', 'watcher ready'].map((name) => ({
   name,
   note: 'comes with file watching',
 }));

@@ -30,7 +30,7 @@ export interface Leaf {
 }
 
 /** A condition that is open until it has been quiet for so long. */
-export interface DebounceNode {
+interface DebounceNode {
   kind: 'debounce';
   words: string;
   intervalMs: number;

@@ -5,8 +5,8 @@ import { messageOf } from '../../protocol/errors.js';
 export const MAX_MATCHED_TEXT = 10_000;
 /** Longest time that one expression may take over one text. */
 const MAX_MATCH_MS = 50;
-/** A text up to which a simple expression cannot take long. */
-const SHORT_TEXT = 256;
+/** By the repetitions in an expression: the longest text over which it cannot take long, however it backtracks. */
+const HARMLESS_TEXT = [MAX_MATCHED_TEXT, 2_000, 256, 96];
 
 interface Bench extends Context {
   expression: RegExp;
@@ -28,10 +28,11 @@ function testWithLimit(expression: RegExp, text: string): boolean {
   }
 }
 
-/** Whether backtracking may take long even on a short text: repeated groups, references back, several repetitions. */
-function mayRunAway(source: string): boolean {
-  if (/\)[*+{]|\\[1-9k]/.test(source)) return true;
-  return (source.match(/[*+}]/g)?.length ?? 0) > 2;
+/** Characters of the longest text that needs no time limit. Repeated groups and references back always need one. */
+function harmlessLength(source: string): number {
+  if (/\)[*+?{]|\\[1-9k]/.test(source)) return 0;
+  const bare = source.replaceAll(/\\.|\(\?/g, '').replaceAll(/([*+?}])\?/g, '$1');
+  return HARMLESS_TEXT[bare.match(/[*+?}]/g)?.length ?? 0] ?? 0;
 }
 
 /**
@@ -41,12 +42,12 @@ function mayRunAway(source: string): boolean {
  */
 export class Expression {
   readonly #expression: RegExp;
-  readonly #careful: boolean;
+  readonly #harmlessLength: number;
 
   /** @throws SyntaxError where `source` is no regular expression; the configuration refuses those. */
   constructor(source: string) {
     this.#expression = new RegExp(source);
-    this.#careful = mayRunAway(source);
+    this.#harmlessLength = harmlessLength(source);
   }
 
   /** Whether it matches; false for a text that it gives no answer for. Never throws. */
@@ -65,7 +66,7 @@ export class Expression {
   }
 
   #outcome(text: string): boolean | string {
-    if (!this.#careful && text.length <= SHORT_TEXT) return this.#expression.test(text);
+    if (text.length <= this.#harmlessLength) return this.#expression.test(text);
     try {
       return testWithLimit(this.#expression, text);
     } catch (error) {

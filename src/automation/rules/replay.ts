@@ -149,12 +149,12 @@ class ReplayedRule {
       this.#pausedAt === undefined
         ? ''
         : ` It pauses itself at ${new Date(this.#pausedAt).toISOString()}: more than ${this.#rule.config.max_per_hour} in an hour.`;
-    return `It fires ${times(fired)} at ${triggered} matching ${triggered === 1 ? 'event' : 'events'}${rest}${
+    return `It fires ${inWords(fired)} at ${triggered} matching ${triggered === 1 ? 'event' : 'events'}${rest}${
       fired > 0 ? this.#commands : ''
     }.${last}${pause}`;
   }
 }
 
-function times(count: number): string {
+function inWords(count: number): string {
   return count === 1 ? 'once' : `${count} times`;
 }

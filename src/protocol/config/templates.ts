@@ -6,10 +6,10 @@ import { nearest } from '../nearest.js';
  */
 
 /** A piece of a template: text, or the path of a value. */
-export type TemplatePart = { text: string } | { path: string };
+type TemplatePart = { text: string } | { path: string };
 
 /** The names that a placeholder may begin with. */
-export const TEMPLATE_ROOTS = [
+const TEMPLATE_ROOTS = [
   'payload',
   'files',
   'count',
