@@ -1,9 +1,8 @@
 import { actionWords } from '../automation/job-runs.js';
+import { eventOfSketch } from '../automation/rules/sketch.js';
 import type { ScheduledJob } from '../protocol/automation.js';
 import type { JobConfig } from '../protocol/config/config-schema.js';
 import { AiwgdError } from '../protocol/errors.js';
-import type { AiwgEvent } from '../protocol/event.js';
-import type { AutomationTestParams } from '../protocol/method-types.js';
 import type { AutomationParts } from './automation.js';
 import { gateAnswerer } from './gate-answerer.js';
 import type { AutomationHandlers } from './rpc-handlers.js';
@@ -38,7 +37,10 @@ export function automationHandlers({
     'automation.test': (params) => {
       const { since, ruleId } = params;
       if (since !== undefined) return engine.testHistory(timeOf(since), ruleId);
-      return engine.test(eventOf(params, now()), ruleId);
+      if (params.event === undefined) {
+        throw new AiwgdError('INVALID_PARAMS', 'Give an event to test, or `since` for the history.');
+      }
+      return engine.test(eventOfSketch(params.event, now()), ruleId);
     },
     'automation.trace': ({ ruleId, limit = DEFAULT_TRACE_ROWS }) => engine.trace(ruleId, limit),
     'schedule.list': () => jobConfigs().map((job) => scheduledJob(job, sources, jobs)),
@@ -74,25 +76,4 @@ function timeOf(since: string): number {
     );
   }
   return time;
-}
-
-/** What a person left out of an event is filled in: the source so that a rule can tell nothing from it. */
-function eventOf({ event }: AutomationTestParams, now: number): AiwgEvent {
-  if (event === undefined) {
-    throw new AiwgdError('INVALID_PARAMS', 'Give an event to test, or `since` for the history');
-  }
-  return {
-    id: 'test',
-    source: sourceOf(event.type),
-    timestamp: new Date(now).toISOString(),
-    payload: {},
-    ...event,
-  };
-}
-
-function sourceOf(type: string): string {
-  if (type.startsWith('file.')) return 'file_watcher';
-  if (type.startsWith('task:')) return 'supervisor';
-  if (type.startsWith('webhook.')) return 'webhook';
-  return type === 'cron.fired' ? 'scheduler' : 'rpc';
 }
