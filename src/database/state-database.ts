@@ -66,7 +66,7 @@ export class StateDatabase {
   run(sql: string, ...values: SqlValue[]): { changes: number; id: number } {
     return this.#guard(() => {
       const { changes, lastInsertRowid } = this.#prepare(sql).run(...values);
-      return { changes: Number(changes), id: Number(lastInsertRowid) };
+      return { changes, id: Number(lastInsertRowid) };
     });
   }
 
@@ -98,7 +98,7 @@ export class StateDatabase {
       this.exec('BEGIN IMMEDIATE');
       try {
         result = this.#join(work);
-        if (this.#failure !== undefined) throw this.#failure;
+        this.#throwFailure();
         this.exec('COMMIT');
       } catch (error) {
         this.#rollBack();
@@ -146,6 +146,12 @@ export class StateDatabase {
   close(): void {
     this.#statements.clear();
     this.#db.close();
+  }
+
+  /** What somebody in between has caught. */
+  #throwFailure(): void {
+    const failure = this.#failure;
+    if (failure !== undefined) throw failure;
   }
 
   #join<T>(work: () => T): T {

@@ -1,3 +1,4 @@
+import type { Gate } from '../../protocol/automation.js';
 import { isFinal } from '../../protocol/task.js';
 import type { ActionTask, TaskEnd } from '../ports.js';
 import { eventEnvironment } from '../rules/event-environment.js';
@@ -183,12 +184,15 @@ async function performGate({ run, context, gateAnswer, signal }: Performance): P
   await gateAnswer(gateId);
   if (signal.aborted) throw new RunEnded('cancelled', 'The daemon stops');
   const gate = context.gates.get(gateId);
-  if (gate?.state === 'approved' && !context.gates.covers(gateId, wordsBehind(run.steps, run.step))) {
+  if (gate?.state !== 'approved') throw new RunEnded('rejected', `${gateId}: ${whyRejected(gate)}`);
+  if (!context.gates.covers(gateId, wordsBehind(run.steps, run.step))) {
     throw new ActionFailure(`${gateId} was approved for something else than what would follow now`);
   }
-  if (gate?.state === 'approved') return { detail: `${gateId} approved by ${gate.answeredBy ?? 'somebody'}` };
-  const why = gate?.state === 'expired' ? 'nobody answered in time' : (gate?.reason ?? 'rejected');
-  throw new RunEnded('rejected', `${gateId}: ${why}`);
+  return { detail: `${gateId} approved by ${gate.answeredBy ?? 'somebody'}` };
+}
+
+function whyRejected(gate: Gate | undefined): string {
+  return gate?.state === 'expired' ? 'nobody answered in time' : (gate?.reason ?? 'rejected');
 }
 
 async function performBuiltIn(
