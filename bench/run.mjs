@@ -9,6 +9,7 @@ import { largeStore } from './rows/large-store.mjs';
 import { leftovers } from './rows/leftovers.mjs';
 import { idleCpu, idleMemory, printingMemory, slowSubscriber } from './rows/memory.mjs';
 import { ping } from './rows/ping.mjs';
+import { reaction } from './rows/reaction.mjs';
 import { rules } from './rows/rules.mjs';
 import { submits } from './rows/submits.mjs';
 import { throughput } from './rows/throughput.mjs';
@@ -29,6 +30,7 @@ const FULL = {
   claims: 100,
   lists: 100,
   tasks: 200,
+  reactions: 300,
   stored: 1_000_000,
   settleSeconds: 10,
   memoryTurns: 3,
@@ -46,6 +48,7 @@ const SHORT = {
   claims: 20,
   lists: 20,
   tasks: 20,
+  reactions: 20,
   stored: 20_000,
   settleSeconds: 1,
   memoryTurns: 1,
@@ -60,6 +63,7 @@ const GROUPS = {
   ping,
   submits,
   throughput,
+  reaction,
   rules,
   'large-store': largeStore,
   'idle-memory': idleMemory,
@@ -70,7 +74,7 @@ const GROUPS = {
   leftovers,
 };
 
-const LATER = ['file written → task started', 'watcher ready'].map((name) => ({
+const LATER = ['watcher ready'].map((name) => ({
   name,
   note: 'comes with file watching',
 }));
