@@ -30,4 +30,7 @@ export interface CliOptions {
   topic?: string;
   cause?: string;
   keep?: boolean;
+  timezone?: string;
+  from?: string;
+  count?: number;
 }

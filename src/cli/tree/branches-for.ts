@@ -4,6 +4,7 @@ const LOADERS = {
   daemon: () => import('./daemon-commands.js'),
   task: () => import('./task-commands.js'),
   events: () => import('./event-commands.js'),
+  schedule: () => import('./schedule-commands.js'),
   setup: () => import('./setup-commands.js'),
 } satisfies Record<string, () => Promise<{ branch: Branch }>>;
 
@@ -18,6 +19,7 @@ export const BRANCH_OF: Readonly<Record<string, keyof typeof LOADERS>> = {
   logs: 'daemon',
   task: 'task',
   events: 'events',
+  schedule: 'schedule',
   config: 'setup',
   demo: 'setup',
   completion: 'setup',
