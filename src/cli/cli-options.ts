@@ -35,4 +35,7 @@ export interface CliOptions {
   rule?: string;
   history?: boolean;
   all?: boolean;
+  timezone?: string;
+  from?: string;
+  count?: number;
 }

@@ -5,6 +5,7 @@ const LOADERS = {
   task: () => import('./task-commands.js'),
   events: () => import('./event-commands.js'),
   automation: () => import('./automation-commands.js'),
+  schedule: () => import('./schedule-commands.js'),
   setup: () => import('./setup-commands.js'),
 } satisfies Record<string, () => Promise<{ branch: Branch }>>;
 
@@ -21,6 +22,7 @@ export const BRANCH_OF: Readonly<Record<string, keyof typeof LOADERS>> = {
   events: 'events',
   automation: 'automation',
   gate: 'automation',
+  schedule: 'schedule',
   config: 'setup',
   demo: 'setup',
   completion: 'setup',
