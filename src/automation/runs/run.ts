@@ -67,7 +67,7 @@ export class Run {
   async #carryOut(): Promise<void> {
     const { record } = this;
     try {
-      while (record.step < record.steps.length && !this.#over.signal.aborted) await this.#step();
+      while (this.#hasMore()) await this.#step();
     } catch (error) {
       // Nothing but a fault of the program itself gets here.
       this.#context.log.error({ err: error, run: record.id }, `A run met a fault: ${messageOf(error)}`);
@@ -76,6 +76,11 @@ export class Run {
     }
     if (this.#cancelReason !== undefined) await this.#endCancelled(this.#cancelReason);
     else if (!this.#over.signal.aborted && record.endedAt === null) await this.#end('completed', null);
+  }
+
+  #hasMore(): boolean {
+    const { endedAt, step, steps } = this.record;
+    return endedAt === null && step < steps.length && !this.#over.signal.aborted;
   }
 
   async #step(): Promise<void> {
