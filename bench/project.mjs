@@ -55,8 +55,8 @@ export function script(text, more = {}) {
 export const BLOCKER = { provider: 'command', command: ['sleep', '86400'] };
 
 export class Project {
-  /** `agents` by name; the first one is the default. */
-  constructor({ agents, parallel = 2, daemon = {} }) {
+  /** `agents` by name; the first one is the default. `config`: further sections. */
+  constructor({ agents, parallel = 2, daemon = {}, config = {} }) {
     this.base = realpathSync(mkdtempSync(join(tmpdir(), 'aiwgd-bench-')));
     living.add(this);
     this.root = join(this.base, 'project');
@@ -76,6 +76,7 @@ export class Project {
         default_agent: Object.keys(agents)[0],
         agents,
         daemon: { max_parallel_actions: parallel, stop_grace_seconds: 0, ...daemon },
+        ...config,
       }),
     );
   }

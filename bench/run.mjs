@@ -9,6 +9,8 @@ import { largeStore } from './rows/large-store.mjs';
 import { leftovers } from './rows/leftovers.mjs';
 import { idleCpu, idleMemory, printingMemory, slowSubscriber } from './rows/memory.mjs';
 import { ping } from './rows/ping.mjs';
+import { reaction } from './rows/reaction.mjs';
+import { rules } from './rows/rules.mjs';
 import { submits } from './rows/submits.mjs';
 import { throughput } from './rows/throughput.mjs';
 import { printHead, printRow } from './table.mjs';
@@ -28,9 +30,11 @@ const FULL = {
   claims: 100,
   lists: 100,
   tasks: 200,
+  reactions: 300,
   stored: 1_000_000,
   settleSeconds: 10,
   memoryTurns: 3,
+  ruleEvents: 50_000,
   printMb: 1024,
   cpuWindowSeconds: 60,
   rounds: 200,
@@ -44,9 +48,11 @@ const SHORT = {
   claims: 20,
   lists: 20,
   tasks: 20,
+  reactions: 20,
   stored: 20_000,
   settleSeconds: 1,
   memoryTurns: 1,
+  ruleEvents: 10_000,
   printMb: 20,
   cpuWindowSeconds: 5,
   rounds: 5,
@@ -57,6 +63,8 @@ const GROUPS = {
   ping,
   submits,
   throughput,
+  reaction,
+  rules,
   'large-store': largeStore,
   'idle-memory': idleMemory,
   'printing-memory': printingMemory,
@@ -66,7 +74,7 @@ const GROUPS = {
   leftovers,
 };
 
-const LATER = ['file written → task started', 'watcher ready', 'rule evaluation'].map((name) => ({
+const LATER = ['watcher ready'].map((name) => ({
   name,
   note: 'comes with file watching',
 }));

@@ -3,23 +3,25 @@ import type { Log } from '../platform/log.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { DaemonStatus } from '../protocol/status.js';
 import { isFinal, type TaskState } from '../protocol/task.js';
-import type { Claim, ClaimRequest, StoredTask, Submitted, TaskStore } from '../tasks/task-store.js';
+import type { Claim, StoredTask, Submitted, TaskStore } from '../tasks/task-store.js';
 import { AgentCatalogue } from './agent-catalogue.js';
 import type { AgentsConfig } from './agent-config.js';
 import { ClaimLoop } from './claim-loop.js';
+import { isCommand } from './command-task.js';
 import { Backoff, FaultReport, type OnFault } from './fault-report.js';
 import type { LaunchFault } from './launcher.js';
 import { LEASE_MS, LeaseKeeper } from './lease-keeper.js';
 import { endStrays, takeOver } from './recovery.js';
 import { untouched } from './retry-policy.js';
 import { SettlementWriter } from './settlement-writer.js';
+import { type SlotLimits, Slots } from './slots.js';
 import { newTask, type Submission } from './submission.js';
 import { SurvivorScan } from './survivor-scan.js';
 import { type Publish, TaskEvents } from './task-events.js';
 import { TaskRun, type TaskRunDeps } from './task-run.js';
 
 export interface SupervisorSettings {
-  /** Attempts at once. */
+  /** Attempts of agents at once; commands have slots of their own, but none where this is 0. */
   maxParallel: number;
   /** Time limit of tasks that name none. */
   actionTimeoutMs: number;
@@ -65,6 +67,7 @@ export class AgentSupervisor {
   readonly #runDeps: TaskRunDeps;
   readonly #launchBackoff = new Backoff();
   readonly #runs = new Map<string, TaskRun>();
+  readonly #slots = new Slots(() => this.#runs.values());
   /** Claims that came too late, on their way back. */
   readonly #returning = new Set<Promise<void>>();
   #started = false;
@@ -90,7 +93,8 @@ export class AgentSupervisor {
       faults: this.#faults,
       owner,
       leaseMs: LEASE_MS,
-      demand: () => this.#demand(),
+      demand: (commandsMayWait) =>
+        this.#started && !this.#recovering ? this.#slots.demand(this.#limits, commandsMayWait) : null,
       accept: (claim) => this.#accept(claim),
     });
     this.#runDeps = {
@@ -103,7 +107,7 @@ export class AgentSupervisor {
       projectRoot: options.projectRoot,
       baseEnvironment: options.environment,
       attemptFolder: options.attemptFolder,
-      onSettling: () => this.#loop.wake(),
+      onSettling: ({ task }) => this.#wakeFor(task),
       onLaunch: (fault) => this.#noteLaunch(fault),
     };
   }
@@ -161,7 +165,7 @@ export class AgentSupervisor {
     const [submitted] = (await store.submit([task])) as [Submitted];
     if (!submitted.deduped) {
       this.#events.queued({ ...task, id: submitted.id, attempt: 0 });
-      this.#loop.wake();
+      this.#wakeFor(task);
     }
     return { taskId: submitted.id, state: submitted.state, deduped: submitted.deduped };
   }
@@ -213,7 +217,7 @@ export class AgentSupervisor {
       );
     }
     this.#events.queued(task);
-    this.#loop.wake();
+    this.#wakeFor(task);
     return { taskId, state: 'queued' };
   }
 
@@ -309,32 +313,18 @@ export class AgentSupervisor {
     ]);
   }
 
-  #demand(): Pick<ClaimRequest, 'limit' | 'exceptAgents'> | null {
-    if (!this.#started || this.#recovering) return null;
-    let limit = this.#settings.maxParallel - this.#taken();
-    const exceptAgents: (string | null)[] = [];
-    for (const { agent, limit: own } of this.#catalogue.limited()) {
-      const free = own - this.#taken(agent.name);
-      if (free <= 0) exceptAgents.push(...this.#catalogue.queueNames(agent));
-      // Not more at once than the narrowest agent has room for: all of them might be for it.
-      else limit = Math.min(limit, free);
-    }
-    if (limit <= 0) return null;
-    return exceptAgents.length === 0 ? { limit } : { limit, exceptAgents };
+  get #limits(): SlotLimits {
+    return { maxParallel: this.#settings.maxParallel, catalogue: this.#catalogue };
   }
 
-  /** Slots that are taken, of one agent or of all. */
-  #taken(agentName?: string): number {
-    let taken = 0;
-    for (const run of this.#runs.values()) {
-      const holds = run.phase === 'running' || run.phase === 'unstored';
-      if (holds && (agentName === undefined || run.agentName === agentName)) taken += 1;
-    }
-    return taken;
+  /** A task waits that may be claimable, or has left its slot. */
+  #wakeFor(task: { agent: string | null }): void {
+    if (isCommand(task)) this.#loop.wakeApart();
+    else this.#loop.wake();
   }
 
   #accept(claim: Claim): void {
-    if (this.#stopping !== undefined || !this.#hasRoom(claim)) {
+    if (this.#stopping !== undefined || !this.#slots.hasRoom(claim, this.#limits)) {
       this.#giveBack(claim);
       return;
     }
@@ -354,14 +344,6 @@ export class AgentSupervisor {
     if (this.#runs.get(id) === run) this.#runs.delete(id);
   }
 
-  /** The limits may have changed while the claim was on its way, or a sub-agent's name was not known yet. */
-  #hasRoom(claim: Claim): boolean {
-    if (this.#taken() >= this.#settings.maxParallel) return false;
-    const agent = this.#catalogue.resolve(claim.task.agent)?.agent;
-    const own = agent?.config.max_parallel;
-    return agent === undefined || typeof own !== 'number' || this.#taken(agent.name) < own;
-  }
-
   #giveBack(claim: Claim): void {
     const returning = this.#writer
       .write(claim.token, { kind: 'release', release: untouched(claim, claim.task.error) })
@@ -374,7 +356,10 @@ export class AgentSupervisor {
           );
         },
       )
-      .finally(() => this.#returning.delete(returning));
+      .finally(() => {
+        this.#returning.delete(returning);
+        if (isCommand(claim.task)) this.#loop.wakeApart();
+      });
     this.#returning.add(returning);
   }
 

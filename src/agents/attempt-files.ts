@@ -22,6 +22,9 @@ const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = 
 /** Above an attempt's folder: its task's, `actions`, `daemon`, `.aiwg`. A project that was removed is not brought back. */
 export const OWN_FOLDERS = 4;
 
+/** Name of the event that goes along with a task. */
+export const EVENT_FILE = 'event.json';
+
 /** Name of an attempt's record. */
 const RECORD = 'runner';
 
@@ -30,6 +33,14 @@ const ENDING_BYTES = 16;
 // One for all attempts: each look at a record would leave four kilobytes to be collected.
 const scratch = Buffer.alloc(NOTES_BYTES);
 const BLANKS = Buffer.alloc(NOTES_BYTES, ' ');
+
+/** What the agent is given to read. */
+export interface AttemptTexts {
+  /** Null for an empty stdin. */
+  stdin: string | null;
+  /** Null for no such file. */
+  event: string | null;
+}
 
 export interface StreamSizes {
   stdout: number;
@@ -68,7 +79,7 @@ export class AttemptFiles implements Disposable {
    */
   static create(
     folder: string,
-    stdin: string | null,
+    { stdin, event }: AttemptTexts,
     header: AttemptHeader,
     launch: (files: LaunchFiles) => void,
   ): AttemptFiles {
@@ -79,7 +90,16 @@ export class AttemptFiles implements Disposable {
       open.add(file);
       return file;
     };
+    const release = (file: number): void => {
+      closeSync(file);
+      open.delete(file);
+    };
     try {
+      if (event !== null) {
+        const file = take(EVENT_FILE, 0);
+        writeAll(file, Buffer.from(event), 0);
+        release(file);
+      }
       // Read from its beginning: written by position, the descriptor stays there.
       const prompt = take('prompt', 0);
       writeAll(prompt, Buffer.from(stdin ?? ''), 0);
@@ -89,8 +109,7 @@ export class AttemptFiles implements Disposable {
       const record = take(RECORD, 0);
       const endingAt = prepareRecord(record, header);
       launch({ stdin: prompt, stdout, stderr, record });
-      closeSync(prompt);
-      open.delete(prompt);
+      release(prompt);
       return new AttemptFiles(open, [record, stdout, stderr], endingAt);
     } catch (error) {
       for (const file of open) closeSync(file);

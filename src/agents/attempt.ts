@@ -6,7 +6,7 @@ import { messageOf } from '../protocol/errors.js';
 import type { AgentConfig } from './agent-config.js';
 import { AgentProcess, type ProcessExit } from './agent-process.js';
 import { MAX_RESULT_BYTES, type OutputParser, type Verdict } from './agent-provider.js';
-import { AttemptFiles, type StreamSizes } from './attempt-files.js';
+import { AttemptFiles, type AttemptTexts, type StreamSizes } from './attempt-files.js';
 import type { AttemptHeader } from './attempt-header.js';
 import { AttemptLimits } from './attempt-limits.js';
 import { isVerb, outranks, type Verb } from './attempt-verb.js';
@@ -31,9 +31,7 @@ export interface AttemptPlan {
 }
 
 /** What it takes to launch one. */
-export interface AttemptLaunch extends LaunchRequest {
-  /** What the agent reads; null for nothing. */
-  stdin: string | null;
+export interface AttemptLaunch extends LaunchRequest, AttemptTexts {
   agentName: string;
   /** Without its variables. */
   agent: AgentConfig;
@@ -139,7 +137,7 @@ export class Attempt {
     let attempt: Attempt | undefined;
     let files: AttemptFiles;
     try {
-      files = AttemptFiles.create(plan.folder, request.stdin, header, (open) => {
+      files = AttemptFiles.create(plan.folder, request, header, (open) => {
         launch(program, request, open, () => attempt?.runnerEnded());
       });
     } catch (error) {

@@ -8,8 +8,10 @@ import { providerOf, type ResolvedAgent } from './agent-catalogue.js';
 import type { AgentConfig } from './agent-config.js';
 import type { AgentProvider } from './agent-provider.js';
 import { Attempt, type AttemptDeps, type AttemptPlan } from './attempt.js';
-import { AttemptFiles } from './attempt-files.js';
+import { AttemptFiles, EVENT_FILE } from './attempt-files.js';
+import { eventText } from './command-task.js';
 import { agentEnvironment } from './environment.js';
+import { launchVariables } from './launch-variables.js';
 import { reapStrays } from './process-tree.js';
 import { MAX_TAKEOVERS, type Settlement, settleInterrupted, untouched } from './retry-policy.js';
 import type { SurvivorScan } from './survivor-scan.js';
@@ -36,29 +38,37 @@ export interface AttemptSettings {
 /** Launches the attempt that was claimed. Throws a `LaunchRefused`, a `LaunchFault`, or why the agent cannot take the prompt. */
 export function launchAttempt(
   claim: Claim,
-  { agent, subAgent }: ResolvedAgent,
+  { agent, subAgent, input }: ResolvedAgent & { input: string },
   settings: AttemptSettings,
   deps: AttemptContext,
 ): Attempt {
-  const { task } = claim;
+  const { task, launch } = claim;
   const { projectRoot } = deps;
   const { program, args, env, stdin } = agent.provider.prepare({
-    prompt: task.prompt,
+    prompt: input,
     subAgent,
     resume: task.sessionId,
   });
   const { env: fixed = {}, env_allow: allow = [], ...config } = agent.config;
+  const plan = planOf(claim, agent.config, agent.provider, settings, deps);
+  const event = eventText(launch?.event);
   return Attempt.launch(
-    planOf(claim, agent.config, agent.provider, settings, deps),
+    plan,
     {
       program,
       args,
       stdin,
+      event,
       env: agentEnvironment({
         base: deps.baseEnvironment,
         allow: [...agent.provider.envFamily, ...allow],
         provider: env,
-        fixed,
+        fixed: {
+          ...fixed,
+          ...launch?.literals,
+          ...launchVariables(launch?.env ?? {}, deps.baseEnvironment),
+        },
+        eventFile: event === null ? null : join(plan.folder, EVENT_FILE),
         taskId: task.id,
         attemptId: claim.attemptId,
         projectRoot,

@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '../platform/clock.js';
 import { messageOf } from '../protocol/errors.js';
-import type { Claim, ClaimRequest, TaskStore } from '../tasks/task-store.js';
+import type { Claim, TaskStore } from '../tasks/task-store.js';
 import { Backoff, type FaultReport } from './fault-report.js';
+import type { Demand } from './slots.js';
 
 export interface ClaimLoopOptions {
   store: TaskStore;
@@ -9,8 +10,11 @@ export interface ClaimLoopOptions {
   faults: FaultReport;
   owner: string;
   leaseMs: number;
-  /** What may be claimed now; null for nothing. */
-  demand: () => Pick<ClaimRequest, 'limit' | 'exceptAgents'> | null;
+  /**
+   * What may be claimed now; null for nothing. `apartMayWait` is false where nothing can be ready for the agent with
+   * slots of its own: asking for it alone is not worth a claim then.
+   */
+  demand: (apartMayWait: boolean) => Demand | null;
   accept: (claim: Claim) => void;
 }
 
@@ -27,6 +31,9 @@ export class ClaimLoop {
   #timer: Timer | undefined;
   #pausedUntil = 0;
   #closed = false;
+  #apartMayWait = true;
+  /** Nothing is ready apart any more, and nobody has asked yet when something will be. */
+  #untimed = false;
 
   constructor(options: ClaimLoopOptions) {
     this.#options = options;
@@ -44,6 +51,12 @@ export class ClaimLoop {
       this.#busy = true;
       this.#running = this.#run();
     }
+  }
+
+  /** The same where the agent with slots of its own may have something to do, or has a slot more. */
+  wakeApart(): void {
+    this.#apartMayWait = true;
+    this.wake();
   }
 
   /** No claims for the next `ms` milliseconds. */
@@ -77,24 +90,39 @@ export class ClaimLoop {
   }
 
   async #fill(): Promise<void> {
-    const { store, owner, leaseMs, demand, accept, clock, faults } = this.#options;
+    const { clock, demand } = this.#options;
     while (!this.#closed && clock.monotonic() >= this.#pausedUntil) {
-      const wanted = demand();
-      if (wanted === null) return;
-      const claims = await store.claim({ owner, leaseMs, ...wanted });
-      faults.clear('tasks.claim');
-      this.#backoff.reset();
-      for (const claim of claims) accept(claim);
-      if (claims.length < wanted.limit) {
-        // Told of a change meanwhile: looking for what is ready now comes first.
-        if (!this.#again) await this.#waitForNext();
-        return;
-      }
+      const wanted = demand(this.#apartMayWait);
+      if (wanted !== null && (await this.#claim(wanted))) continue;
+      // Told of a change meanwhile: looking for what is ready now comes first.
+      if ((wanted !== null || this.#untimed) && !this.#again) await this.#waitForNext();
+      return;
     }
+  }
+
+  /** Answers whether there may be more of it. */
+  async #claim(wanted: Demand): Promise<boolean> {
+    const { store, owner, leaseMs, accept, faults } = this.#options;
+    const { limit, apart } = wanted;
+    // Before the claim is issued: what is submitted meanwhile may have come too late for it.
+    if (apart.limit > 0 && this.#apartMayWait) {
+      this.#apartMayWait = false;
+      this.#untimed = true;
+    }
+    const claims = await store.claim({ owner, leaseMs, ...wanted });
+    faults.clear('tasks.claim');
+    this.#backoff.reset();
+    for (const claim of claims) accept(claim);
+    const ofApart = claims.filter(({ task }) => task.agent === apart.agent).length;
+    const moreApart = apart.limit > 0 && ofApart === apart.limit;
+    if (moreApart) this.#apartMayWait = true;
+    return moreApart || (limit > 0 && claims.length - ofApart === limit);
   }
 
   async #waitForNext(): Promise<void> {
     const { store, clock } = this.#options;
+    // Before it is asked: what is told meanwhile may have come too late for the answer.
+    this.#untimed = false;
     const runAt = await store.nextRunAt();
     // A pause has set the timer already.
     if (clock.monotonic() < this.#pausedUntil) return;
@@ -105,6 +133,6 @@ export class ClaimLoop {
   #wakeAfter(ms: number): void {
     this.#timer?.cancel();
     if (this.#closed) return;
-    this.#timer = this.#options.clock.setTimer(ms, () => this.wake());
+    this.#timer = this.#options.clock.setTimer(ms, () => this.wakeApart());
   }
 }

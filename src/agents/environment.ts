@@ -1,4 +1,4 @@
-import { ATTEMPT_MARK, PROJECT_MARK, TASK_MARK } from '../platform/process-table.js';
+import { ATTEMPT_MARK, PROJECT_MARK, TASK_MARK } from '../platform/attempt-marks.js';
 
 /** Variables that every agent may see; `NAME_*` stands for all that begin so. */
 const ALLOWED = [
@@ -24,8 +24,10 @@ export interface EnvironmentInput {
   allow: readonly string[];
   /** What the provider sets; `undefined` takes a variable away. */
   provider: Readonly<Record<string, string | undefined>>;
-  /** The agent's fixed variables. */
+  /** The agent's fixed variables, and those of the task, which win over them. */
   fixed: Readonly<Record<string, string>>;
+  /** Where the event lies that goes along with the task; null where none does. */
+  eventFile: string | null;
   taskId: string;
   attemptId: string;
   projectRoot: string;
@@ -33,7 +35,7 @@ export interface EnvironmentInput {
 
 /**
  * The environment of an attempt: an allow-list, because an agent's tools see all of it. Later entries win: allowed
- * ones, then the provider's, then the agent's own, then the marks by which its processes are found.
+ * ones, then the provider's, then the fixed ones, then the marks by which its processes are found.
  */
 export function agentEnvironment(input: EnvironmentInput): Record<string, string> {
   const allowed = matcher([...ALLOWED, ...input.allow]);
@@ -50,6 +52,7 @@ export function agentEnvironment(input: EnvironmentInput): Record<string, string
   env[ATTEMPT_MARK] = input.attemptId;
   env[PROJECT_MARK] = input.projectRoot;
   env[TASK_MARK] = input.taskId;
+  if (input.eventFile !== null) env['AIWG_EVENT_FILE'] = input.eventFile;
   return env;
 }
 

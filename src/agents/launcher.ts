@@ -113,7 +113,7 @@ function onPath(program: string, searched: string, cwd: string): string {
   }
   throw new LaunchRefused(
     unfit === undefined
-      ? `The program "${program}" was not found on PATH; install it, or set the agent's program to its path`
+      ? `The program "${program}" was not found on PATH; install it, or give its path in the configuration`
       : `The program "${program}" on PATH cannot be run: ${unfit} is not executable; try: chmod +x ${unfit}`,
     'agent_missing',
   );
@@ -129,7 +129,7 @@ function whyNot(path: string): string | undefined {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     return code === 'ENOENT'
-      ? `The program ${path} does not exist; set the agent's program to the right path`
+      ? `The program ${path} does not exist; correct its path in the configuration`
       : `The program ${path} cannot be run (${code ?? messageOf(error)})`;
   }
   return whyNotFormat(path);

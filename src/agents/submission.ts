@@ -2,14 +2,19 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { AiwgdError } from '../protocol/errors.js';
 import type { SubmitParams } from '../protocol/method-types.js';
-import type { NewTask } from '../tasks/task-store.js';
+import type { NewTask, TaskLaunch } from '../tasks/task-store.js';
 import type { AgentCatalogue } from './agent-catalogue.js';
+import { COMMAND_AGENT } from './command-task.js';
 
 /** A task as it is handed to the supervisor. */
 export interface Submission extends SubmitParams {
   ruleId?: string | null;
   /** Id of the event or task that brings it about. */
   causedBy?: string | null;
+  /** A name under which it is submitted once for ever. */
+  once?: string | null;
+  /** What goes along with it; with a `command` it runs that in place of an agent, and its prompt is only shown. */
+  launch?: TaskLaunch | null;
 }
 
 const DEFAULTS = {
@@ -24,6 +29,8 @@ const DEFAULTS = {
   source: 'rpc',
   ruleId: null,
   causedBy: null,
+  once: null,
+  launch: null,
 } as const;
 
 /** Checks a submission and fills in what it leaves open. Throws INVALID_PARAMS with the reason. */
@@ -32,18 +39,16 @@ export function newTask(
   context: { catalogue: AgentCatalogue; projectRoot: string; actionTimeoutMs: number; now: number },
 ): NewTask {
   const given = { ...DEFAULTS, ...submission };
-  const { prompt, agent, delayMs, retries } = given;
+  const { prompt, delayMs, retries, launch } = given;
   checkPrompt(prompt);
-  const resolved = context.catalogue.resolve(agent);
-  if (resolved === undefined) throw invalid(context.catalogue.describeUnknown(agent));
-  // A prompt that the agent cannot take is refused now, not after its turn has come.
-  resolved.agent.provider.prepare({ prompt, subAgent: resolved.subAgent, resume: null });
+  if (launch !== null) checkLaunch(launch);
   return {
     prompt,
-    agent,
+    agent: launch?.command === undefined ? checkedAgent(given, context.catalogue) : commandAgent(given.agent),
     priority: given.priority,
     timeoutMs: given.timeoutMs === undefined ? context.actionTimeoutMs : given.timeoutMs,
     key: given.key,
+    once: given.once,
     runAt: delayMs > 0 ? context.now + delayMs : null,
     waitReason: delayMs > 0 ? 'delay' : null,
     maxAttempts: Math.max(given.maxAttempts, retries + 1),
@@ -52,8 +57,39 @@ export function newTask(
     metadata: given.metadata,
     source: given.source,
     ruleId: given.ruleId,
-    causedBy: given.causedBy,
+    causedBy: given.causedBy ?? given.cause ?? null,
+    launch,
   };
+}
+
+/** A prompt that the agent cannot take is refused now, not after its turn has come. */
+function checkedAgent(
+  { agent, prompt }: { agent: string | null; prompt: string },
+  catalogue: AgentCatalogue,
+): string | null {
+  const resolved = catalogue.resolve(agent);
+  if (resolved === undefined) throw invalid(catalogue.describeUnknown(agent));
+  resolved.agent.provider.prepare({ prompt, subAgent: resolved.subAgent, resume: null });
+  return agent;
+}
+
+function commandAgent(agent: string | null): string {
+  if (agent === null) return COMMAND_AGENT;
+  throw invalid(`The task names the agent ${JSON.stringify(agent)} and a command; give one of the two`);
+}
+
+const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/u;
+
+function checkLaunch({ command, env = {}, literals = {} }: TaskLaunch): void {
+  if (command !== undefined && (command[0] ?? '') === '')
+    throw invalid('The command is empty; give a program and its arguments');
+  if (command?.some((argument) => argument.includes('\0')))
+    throw invalid('The command holds a NUL character, which no program can take; remove it');
+  for (const [name, value] of Object.entries({ ...env, ...literals })) {
+    if (!VARIABLE.test(name))
+      throw invalid(`${JSON.stringify(name)} is no name of a variable; use letters, digits and _`);
+    if (value.includes('\0')) throw invalid(`The variable ${name} holds a NUL character; remove it`);
+  }
 }
 
 function checkPrompt(prompt: string): void {

@@ -9,6 +9,7 @@ import {
   launchAttempt,
   withoutAttempt,
 } from './begin-attempt.js';
+import { agentOf } from './command-task.js';
 import { LaunchFault, LaunchRefused } from './launcher.js';
 import { writeResultFile } from './result-file.js';
 import { bareEnd, type Settlement, settle, untouched } from './retry-policy.js';
@@ -18,7 +19,7 @@ export interface TaskRunDeps extends AttemptContext {
   writer: SettlementWriter;
   random: () => number;
   /** The processes are gone and the outcome is on its way to the store: the slot can be claimed for. */
-  onSettling: () => void;
+  onSettling: (claim: Claim) => void;
   /** Null after a launch that went well. */
   onLaunch: (fault: LaunchFault | null) => void;
 }
@@ -71,10 +72,11 @@ export class TaskRun {
     settings: AttemptSettings,
     deps: TaskRunDeps,
   ): TaskRun {
-    const resolved = catalogue.resolve(claim.task.agent);
-    const agentName = resolved?.agent.name ?? null;
+    let agentName: string | null = null;
     let beginning: Beginning;
     try {
+      const resolved = agentOf(claim, catalogue);
+      agentName = resolved?.agent.name ?? null;
       if (resolved === undefined)
         throw new AiwgdError('INVALID_PARAMS', catalogue.describeUnknown(claim.task.agent));
       const attempt = launchAttempt(claim, resolved, settings, deps);
@@ -178,7 +180,7 @@ export class TaskRun {
       );
     }
     this.#phase = 'over';
-    this.#deps.onSettling();
+    this.#deps.onSettling(this.claim);
   }
 
   #decide(end: AttemptEnd): Settlement {
@@ -217,7 +219,7 @@ export class TaskRun {
       },
     });
     // In the same breath: the next claim shares the outcome's commit.
-    onSettling();
+    onSettling(this.claim);
     try {
       const held = await writing;
       if (held) {
@@ -234,7 +236,7 @@ export class TaskRun {
     }
     const delayed = this.#phaseNow() === 'unstored';
     this.#phase = 'over';
-    if (delayed) onSettling();
+    if (delayed) onSettling(this.claim);
   }
 
   /** Never throws: the store holds the outcome, this file is for people and scripts. */

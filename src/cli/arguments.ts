@@ -1,3 +1,4 @@
+import { AiwgdError } from '../protocol/errors.js';
 import { InvalidArgumentError } from './commander.js';
 
 const UNIT_MS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -16,6 +17,17 @@ export function parseMoment(text: string, now: number): number | undefined {
   if (ago !== undefined) return now - ago;
   const time = Date.parse(text);
   return /\d{4}-\d{2}/.test(text) && Number.isFinite(time) ? time : undefined;
+}
+
+/** As `parseMoment`, for an option that may be missing. Throws USAGE for what is no moment. */
+export function sinceOption(text: string | undefined, now: number): number | undefined {
+  if (text === undefined) return undefined;
+  const moment = parseMoment(text, now);
+  if (moment !== undefined) return moment;
+  throw new AiwgdError(
+    'USAGE',
+    `--since ${text}: write a length of time such as 10m or 2h, or a date such as 2026-11-22T08:00.`,
+  );
 }
 
 export function durationArgument(text: string): number {

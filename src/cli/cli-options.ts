@@ -1,3 +1,4 @@
+import type { GateState } from '../protocol/automation.js';
 import type { TaskState } from '../protocol/task.js';
 
 /** Options of all commands, as parsed; each command has only its own and the first three. Times are in milliseconds. */
@@ -22,7 +23,8 @@ export interface CliOptions {
   retries?: number;
   cwd?: string;
   wait?: boolean;
-  state?: TaskState;
+  /** Of a task, or of a gate: each command takes its own. */
+  state?: TaskState | GateState;
   limit?: number;
   cursor?: string;
   stderr?: boolean;
@@ -30,4 +32,10 @@ export interface CliOptions {
   topic?: string;
   cause?: string;
   keep?: boolean;
+  rule?: string;
+  history?: boolean;
+  all?: boolean;
+  timezone?: string;
+  from?: string;
+  count?: number;
 }

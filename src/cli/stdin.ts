@@ -20,7 +20,16 @@ export function readStdin(): string {
 
 /** An id from the command line; `-` takes it from stdin. */
 export function idArgument(args: readonly string[]): string {
-  const id = args[0] === '-' ? readStdin().trim() : (args[0] ?? '');
+  return idOf(args[0] ?? '');
+}
+
+/** As `idArgument`, from an option; `{}` where that was not given. */
+export function ruleOption(rule: string | undefined): { ruleId?: string } {
+  return rule === undefined ? {} : { ruleId: idOf(rule) };
+}
+
+function idOf(given: string): string {
+  const id = given === '-' ? readStdin().trim() : given;
   if (id === '') throw new AiwgdError('USAGE', 'The id is empty.');
   return id;
 }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { AgentSupervisor } from '../agents/agent-supervisor.js';
+import type { StateDatabase } from '../database/state-database.js';
 import { EventRouter } from '../events/event-router.js';
 import type { RpcServer } from '../ipc/rpc-server.js';
 import type { Clock } from '../platform/clock.js';
@@ -13,6 +14,7 @@ import type { StoreThread } from '../tasks/sqlite/store-thread.js';
 import type { TaskStore } from '../tasks/task-store.js';
 import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import { endAgents, leaveAgents } from './agents-end.js';
+import { type AutomationParts, makeAutomation, openAutomationDatabase } from './automation.js';
 import { automationHandlers } from './automation-handlers.js';
 import type { LoadedConfig } from './config-source.js';
 import { guardAgainstCrashes } from './crash-guard.js';
@@ -22,6 +24,8 @@ import { openTasks } from './open-tasks.js';
 import { ReleaseStack } from './release-stack.js';
 import { Reloader } from './reloader.js';
 import { SelfCheck } from './self-check.js';
+import { Sources } from './sources.js';
+import { sourcesStatus } from './sources-status.js';
 import { nextRestartCount, StateFile } from './state-file.js';
 import { daemonStatus, type StatusSources, stateSnapshot } from './status.js';
 import type { StopRequest } from './stop-request.js';
@@ -47,6 +51,8 @@ export interface DaemonOptions {
 interface Parts {
   store: TaskStore;
   supervisor: AgentSupervisor;
+  automation: AutomationParts;
+  sources: Sources;
   server: RpcServer;
   state: StateFile;
   retention: Retention;
@@ -159,6 +165,7 @@ export class Daemon {
     this.log.info({ reason, keepAgents }, 'stopping');
     this.#publish('daemon.stopping', { reason, pid: process.pid, keepAgents });
     const { stopGraceMs } = supervisorSettings(this.#reloader.current);
+    await this.#closeSources();
     this.#agentsSettled = keepAgents
       ? this.#leaveAgents()
       : endAgents(supervisor, { stop, clock, graceMs: graceMs ?? stopGraceMs });
@@ -172,6 +179,13 @@ export class Daemon {
     this.#closed = true;
     this.log.info({ uptime_seconds: this.#uptimeSeconds() }, 'daemon ends');
     await this.#releases.releaseAll(this.log);
+  }
+
+  /** Nothing new comes in, and rules do no more: what they were at is taken up by the next daemon. */
+  async #closeSources(): Promise<void> {
+    const { sources, automation } = this.#running;
+    await sources.close();
+    automation.close();
   }
 
   async #leaveAgents(): Promise<void> {
@@ -194,15 +208,21 @@ export class Daemon {
     const { store, begunAnew } = await openTasks({ paths, clock, log, health, thread: this.#options.thread });
     this.#releases.push('task store', async () => store[Symbol.asyncDispose]());
     this.#releases.push('tasks.json', exportTasks(this.#ground, store));
-    const parts = this.#compose(store);
+    const db = openAutomationDatabase(this.#ground);
+    this.#releases.push('automation database', () => db.close());
+    const parts = this.#compose(store, db);
     this.#parts = parts;
-    const { supervisor, server, state } = parts;
+    const { supervisor, server, state, automation, sources } = parts;
+    this.#releases.push('sources and rules', () => this.#closeSources());
+    // Before the tasks that are taken over: rules wait for them to end.
+    await automation.engine.start();
     this.#takenOver = await supervisor.start({ strays: begunAnew ? 'all' : 'known' });
     // A start that fails further on leaves them to the next one.
     this.#releases.push('agents', () => this.#agentsSettled ?? this.#leaveAgents());
     this.#releases.push('state file', () => state.close());
     await server.listen();
     this.#releases.push('socket', () => server.close());
+    await sources.start();
     await state.start();
     log.info({ socket: server.address }, 'daemon ready');
     this.#publish('daemon.started', { pid: process.pid, version: VERSION });
@@ -219,19 +239,28 @@ export class Daemon {
     });
   }
 
-  #compose(store: TaskStore): Parts {
+  #compose(store: TaskStore, db: StateDatabase): Parts {
     const { paths, clock, log, health } = this.#ground;
     const { stop, keepFiles } = this.#options;
     const config = this.#reloader.current;
     const files = new OutputFiles({ actionsDir: paths.actions });
     const supervisor = makeSupervisor(this.#ground, { store, files, config });
     const status = () => daemonStatus(this.#statusSources());
+    const current = (): Config => this.#reloader.current;
+    const automation = makeAutomation(this.#ground, { db, store, supervisor, config: current, builtIns: {} });
+    const sources = new Sources({ ground: this.#ground, db, jobs: automation.jobs, config: current });
     const server = makeServer(this.#ground, {
       store,
       supervisor,
       files,
       stop,
-      automation: automationHandlers(),
+      automation: automationHandlers({
+        project: paths.root,
+        automation,
+        sources,
+        now: () => clock.now(),
+        jobConfigs: () => current().schedule.jobs,
+      }),
       status,
       reload: () => this.reload(),
     });
@@ -251,14 +280,17 @@ export class Daemon {
       heartbeatSeconds: config.daemon.heartbeat_interval_seconds,
       uptimeSeconds: () => this.#uptimeSeconds(),
       snapshot: () => stateSnapshot(this.#statusSources()),
-      onHeartbeat: () => selfCheck.look(),
+      onHeartbeat: () => {
+        selfCheck.look();
+        db.check();
+      },
       onFault: (error) => health.fault('state', error),
     });
-    return { store, supervisor, server, state, retention };
+    return { store, supervisor, automation, sources, server, state, retention };
   }
 
   #statusSources(): StatusSources {
-    const { store, supervisor, server } = this.#running;
+    const { store, supervisor, server, automation, sources } = this.#running;
     return {
       root: this.#options.paths.root,
       configFile: this.#options.configFile,
@@ -271,16 +303,24 @@ export class Daemon {
       counts: () => store.counts(),
       ipc: () => ({ socket: server.address, ...server.stats() }),
       supervisor: () => supervisor.status(),
+      automation: () => ({
+        ...automation.engine.status(),
+        gatesPending: automation.engine.gates.pendingCount,
+      }),
+      sources: () => sourcesStatus(sources),
     };
   }
 
-  #apply(config: Config, before: Config): void {
-    const { supervisor, retention, state } = this.#running;
+  async #apply(config: Config, before: Config): Promise<void> {
+    const { supervisor, retention, state, automation, sources } = this.#running;
     const heartbeat = config.daemon.heartbeat_interval_seconds;
     supervisor.reconfigure(supervisorSettings(config), agentsConfig(config));
     retention.setDays(config.retention.days);
     this.#daemonLog.reconfigure(logBounds(config));
     if (heartbeat !== before.daemon.heartbeat_interval_seconds) state.setInterval(heartbeat);
+    automation.engine.reconfigure(config.rules);
+    automation.receiveFor(config.rules.map(({ id }) => id));
+    await sources.reconfigure(config, before);
   }
 
   #publish(type: string, payload: Record<string, unknown>): void {

@@ -12,7 +12,7 @@ export interface ReloaderOptions {
   log: Log;
   health: HealthRegister;
   /** Puts a configuration into force; told the one before. */
-  apply: (next: Config, before: Config) => void;
+  apply: (next: Config, before: Config) => Promise<void>;
   onReloaded: (changed: string[]) => void;
 }
 
@@ -46,8 +46,9 @@ export class Reloader {
     const { config, warnings } = this.#read();
     const before = this.#current;
     const changed = changedSections(before, config);
-    apply(config, before);
+    // Who asks from now on, asks for the new one.
     this.#current = config;
+    await apply(config, before);
     for (const warning of warnings) log.warn({}, warning);
     log.info({ changed }, 'configuration reloaded');
     onReloaded(changed);

@@ -3,6 +3,7 @@ import type { Config } from '../protocol/config/config-schema.js';
 import type { DaemonStatus, Health } from '../protocol/status.js';
 import type { TaskCounts } from '../protocol/task.js';
 import { VERSION } from '../protocol/version.js';
+import type { SourcesStatus } from './sources-status.js';
 
 /** What the status is made of; every part is asked when somebody looks. */
 export interface StatusSources {
@@ -17,11 +18,12 @@ export interface StatusSources {
   counts(): Promise<TaskCounts>;
   ipc(): { socket: string; clients: number; subscriptions: number };
   supervisor(): Promise<DaemonStatus['subsystems']['supervisor']>;
+  automation(): DaemonStatus['subsystems']['automation'];
+  sources(): SourcesStatus;
 }
 
 /** The answer of `daemon.status`. */
 export async function daemonStatus(sources: StatusSources): Promise<DaemonStatus> {
-  const config = sources.config();
   const [counts, supervisor] = await Promise.all([sources.counts(), sources.supervisor()]);
   return {
     pid: process.pid,
@@ -35,9 +37,8 @@ export async function daemonStatus(sources: StatusSources): Promise<DaemonStatus
     subsystems: {
       ipc: sources.ipc(),
       supervisor,
-      automation: { enabled: false, ruleCount: config.rules.length, rules: [], recentExecutions: [] },
-      file_watcher: { enabled: false },
-      scheduler: { enabled: false },
+      automation: sources.automation(),
+      ...sources.sources(),
       messaging: { enabled: false, adapters: [] },
     },
   };
@@ -46,7 +47,7 @@ export async function daemonStatus(sources: StatusSources): Promise<DaemonStatus
 /** The content of `state.json`, with the names that scripts of the original program read. */
 export async function stateSnapshot(sources: StatusSources): Promise<Record<string, unknown>> {
   const status = await daemonStatus(sources);
-  const { ipc, supervisor, automation } = status.subsystems;
+  const { ipc, supervisor, automation, file_watcher, webhook, scheduler } = status.subsystems;
   return {
     pid: status.pid,
     version: status.version,
@@ -63,11 +64,7 @@ export async function stateSnapshot(sources: StatusSources): Promise<Record<stri
       tasks: supervisor.tasks,
     },
     task_stats: status.task_stats,
-    monitors: {
-      file_watcher: { enabled: false, paths: [], events_received: 0 },
-      webhook: { enabled: false },
-      scheduler: { enabled: false, jobs: [], last_fires: {} },
-    },
+    monitors: { file_watcher, webhook, scheduler },
     automation: { enabled: automation['enabled'], rule_count: automation['ruleCount'] },
     health: status.health,
   };

@@ -39,6 +39,7 @@ export class StateDatabase {
   #depth = 0;
   #failure: Error | undefined;
   #afterCommit: (() => void)[] = [];
+  #onRollback: (() => void)[] = [];
   #faulty = false;
 
   /** Opens the database, or makes it; a damaged one is kept aside, and a new one begun. Throws STORAGE_FULL or STORAGE_FAILED. */
@@ -65,7 +66,7 @@ export class StateDatabase {
   run(sql: string, ...values: SqlValue[]): { changes: number; id: number } {
     return this.#guard(() => {
       const { changes, lastInsertRowid } = this.#prepare(sql).run(...values);
-      return { changes: Number(changes), id: Number(lastInsertRowid) };
+      return { changes, id: Number(lastInsertRowid) };
     });
   }
 
@@ -89,6 +90,7 @@ export class StateDatabase {
     if (this.#depth > 0) return this.#join(work);
     this.#failure = undefined;
     this.#afterCommit = [];
+    this.#onRollback = [];
     // A change of the pragma is void within a transaction, so it stands before.
     if (durable) this.exec('PRAGMA synchronous = FULL');
     let result: T;
@@ -96,7 +98,7 @@ export class StateDatabase {
       this.exec('BEGIN IMMEDIATE');
       try {
         result = this.#join(work);
-        if (this.#failure !== undefined) throw this.#failure;
+        this.#throwFailure();
         this.exec('COMMIT');
       } catch (error) {
         this.#rollBack();
@@ -115,6 +117,16 @@ export class StateDatabase {
   afterCommit(callback: () => void): void {
     if (this.#depth > 0) this.#afterCommit.push(callback);
     else callback();
+  }
+
+  /** Has the present transaction rolled back at its end, with this error; for a part whose error nobody in between hands on. */
+  fail(error: Error): void {
+    if (this.#depth > 0) this.#failure ??= error;
+  }
+
+  /** Calls back when the present transaction is rolled back: takes back what was changed in memory along with it. */
+  onRollback(callback: () => void): void {
+    if (this.#depth > 0) this.#onRollback.push(callback);
   }
 
   /**
@@ -136,6 +148,12 @@ export class StateDatabase {
     this.#db.close();
   }
 
+  /** What somebody in between has caught. */
+  #throwFailure(): void {
+    const failure = this.#failure;
+    if (failure !== undefined) throw failure;
+  }
+
   #join<T>(work: () => T): T {
     this.#depth += 1;
     try {
@@ -150,6 +168,8 @@ export class StateDatabase {
 
   #rollBack(): void {
     this.#afterCommit = [];
+    for (const callback of this.#onRollback.toReversed()) callback();
+    this.#onRollback = [];
     // SQLite itself rolls back after some errors.
     try {
       this.#db.exec('ROLLBACK');

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '../platform/clock.js';
+import { libc } from '../platform/libc.js';
 import type { Log } from '../platform/log.js';
 import { LineSplitter, MAX_LINE_BYTES, NOT_UTF8, TOO_LONG } from './line-splitter.js';
 import { errorLine, type Reply } from './rpc-dispatcher.js';
@@ -89,6 +90,17 @@ export class Connection {
   /** Whether something sent now would still go out. */
   get isOpen(): boolean {
     return !this.#finished && !this.#transport.destroyed;
+  }
+
+  /**
+   * The process that made the connection, as the kernel knows it, and its user. Undefined where the kernel does not say
+   * (not Linux, no socket) and when the connection has ended.
+   */
+  get peer(): { pid: number; uid: number } | undefined {
+    // Node has no public way to a socket's descriptor.
+    const { _handle: handle } = this.#transport as { _handle?: { fd?: number } | null };
+    if (process.platform !== 'linux' || handle?.fd === undefined || handle.fd < 0) return undefined;
+    return libc().peerOf(handle.fd);
   }
 
   /** Whether so much waits for the peer to read that a stream should wait too. */

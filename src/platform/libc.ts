@@ -25,6 +25,8 @@ export interface Libc {
   reap(pid: number): number;
   /** posix_spawn(3) as `DetachedSpawn` says it; Linux only. Answers the pid. Throws the system's error. */
   spawnDetached: (spawn: DetachedSpawn) => number;
+  /** Who made a connection, as the kernel noted it then: SO_PEERCRED of unix(7); Linux only. Undefined where it cannot say. */
+  peerOf(fd: number): { pid: number; uid: number } | undefined;
   /** Sends one datagram to a Unix socket (a leading `@` names an abstract one); false when it could not be sent. */
   sendDatagram(address: string, message: string): boolean;
 }
@@ -34,6 +36,10 @@ export const LOCK_EX = 2;
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_PEERCRED = 17;
+/** struct ucred: pid, uid, gid. */
+const UCRED_BYTES = 12;
 const WNOHANG = 1;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
@@ -64,11 +70,20 @@ function load(): Libc {
     'intptr_t sendto(int fd, void *message, size_t length, int flags, void *address, uint32_t size)',
   );
   const close = library.func('int close(int fd)');
+  const getsockopt = library.func(
+    'int getsockopt(int fd, int level, int option, void *value, _Inout_ uint32_t *length)',
+  );
   return {
     flock: (fd, operation) => flock(fd, operation) as number,
     closeOnExec: (fd) => void fcntl(fd, F_SETFD, 'int', FD_CLOEXEC),
     reap: (pid) => waitpid(pid, null, WNOHANG) as number,
     spawnDetached: spawner(library),
+    peerOf: (fd) => {
+      const credentials = Buffer.alloc(UCRED_BYTES);
+      const length: [number] = [UCRED_BYTES];
+      if ((getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, length) as number) !== 0) return undefined;
+      return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4) };
+    },
     sendDatagram: (address, message) => {
       const fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) as number;
       if (fd < 0) return false;

@@ -1,13 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { ATTEMPT_MARK, PROJECT_MARK, TASK_MARK } from './attempt-marks.js';
 import { isGone } from './process-identity.js';
-
-/** Names the attempt in the environment of each of its processes. */
-export const ATTEMPT_MARK = 'AIWG_ATTEMPT_ID';
-/** Names the project in the environment of each process of its attempts. */
-export const PROJECT_MARK = 'AIWG_PROJECT';
-/** Names the task there. */
-export const TASK_MARK = 'AIWG_TASK_ID';
 
 /** One living process, as a single look at the machine saw it. */
 export interface ProcessEntry {

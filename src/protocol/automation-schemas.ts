@@ -13,7 +13,7 @@ import { object, oneOf, type Schema } from './schema.js';
 
 const nullableString = v.nullable(v.string());
 
-export const automationStatus: Schema<AutomationStatus> = object({
+const automationFields = {
   enabled: v.boolean(),
   ruleCount: v.number(),
   rules: v.array(
@@ -42,6 +42,12 @@ export const automationStatus: Schema<AutomationStatus> = object({
       error: nullableString,
     }),
   ),
+};
+export const automationStatus: Schema<AutomationStatus> = object(automationFields);
+/** As the status of the daemon has it. */
+export const automationSummary: Schema<AutomationStatus & { gatesPending: number }> = object({
+  ...automationFields,
+  gatesPending: v.number(),
 });
 
 export const verdicts: Schema<RuleVerdict[]> = v.array(

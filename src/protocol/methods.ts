@@ -1,6 +1,13 @@
 import * as v from 'valibot';
 import { type EventSketch, GATE_STATES } from './automation.js';
-import { automationStatus, gate, scheduledJob, trace, verdicts } from './automation-schemas.js';
+import {
+  automationStatus,
+  automationSummary,
+  gate,
+  scheduledJob,
+  trace,
+  verdicts,
+} from './automation-schemas.js';
 import type { AiwgEvent } from './event.js';
 import type { MethodTypes } from './method-types.js';
 import { about, literal, object, oneOf, record, type Schema, wholeNumber } from './schema.js';
@@ -112,9 +119,10 @@ const daemonStatus: Schema<DaemonStatus> = object({
       maxConcurrency: v.number(),
       tasks: object({ running: v.array(v.string()), queued: v.array(v.string()) }),
     }),
-    automation: jsonObject,
+    automation: automationSummary,
     file_watcher: jsonObject,
     scheduler: jsonObject,
+    webhook: jsonObject,
     messaging: jsonObject,
   }),
 });

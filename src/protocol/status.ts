@@ -1,3 +1,4 @@
+import type { AutomationStatus } from './automation.js';
 import type { TaskCounts } from './task.js';
 
 /** One reason why the daemon is not quite well. */
@@ -34,9 +35,10 @@ export interface DaemonStatus {
       /** Ids; of the queue at most the first 100. */
       tasks: { running: string[]; queued: string[] };
     };
-    automation: Record<string, unknown>;
+    automation: AutomationStatus & { gatesPending: number };
     file_watcher: Record<string, unknown>;
     scheduler: Record<string, unknown>;
+    webhook: Record<string, unknown>;
     messaging: Record<string, unknown>;
   };
 }

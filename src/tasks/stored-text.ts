@@ -11,7 +11,7 @@ export function storedText<T extends string | null | undefined>(text: T): T {
 
 /** Throws INVALID_PARAMS for a NUL in any text of a new task: nobody can pass one on to a program. */
 export function refuseNul(task: NewTask): void {
-  for (const field of ['prompt', 'agent', 'key', 'cwd', 'ruleId', 'causedBy'] as const) {
+  for (const field of ['prompt', 'agent', 'key', 'once', 'cwd', 'ruleId', 'causedBy'] as const) {
     if (task[field]?.includes('\0')) {
       throw new AiwgdError('INVALID_PARAMS', `The task's ${field} holds a NUL character; take it out.`, {
         data: { field },

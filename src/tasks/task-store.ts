@@ -8,6 +8,21 @@ import type {
   WaitReason,
 } from '../protocol/task.js';
 
+/** What goes along with a task to its agent. No list shows it, and no copy of the queue holds it. */
+export interface TaskLaunch {
+  /** Written to a file of the attempt, which AIWG_EVENT_FILE names. */
+  event?: Record<string, unknown>;
+  /**
+   * Variables for the agent. `${NAME}` in a value stands for the daemon's own variable NAME and is replaced at the
+   * launch: secrets never reach the store.
+   */
+  env?: Record<string, string>;
+  /** Variables whose values are taken as they are: they may hold text of an event, which must not name variables of ours. */
+  literals?: Record<string, string>;
+  /** Run in place of an agent: program and arguments. The event as JSON is its stdin. */
+  command?: string[];
+}
+
 /** A task as it is handed in. Times are milliseconds since 1970. */
 export interface NewTask {
   prompt: string;
@@ -16,6 +31,11 @@ export interface NewTask {
   timeoutMs: number | null;
   /** While a task with this key is queued or running, submitting it again returns that task. */
   key: string | null;
+  /**
+   * A name under which a task is submitted once for ever: submitting it again answers that task, also when it has
+   * ended, as long as it is kept. Looked at before `key`.
+   */
+  once: string | null;
   /** Not before this time; null for at once. */
   runAt: number | null;
   waitReason: WaitReason | null;
@@ -27,12 +47,13 @@ export interface NewTask {
   source: TaskSource;
   ruleId: string | null;
   causedBy: string | null;
+  launch: TaskLaunch | null;
 }
 
 export interface Submitted {
   id: string;
   state: TaskState;
-  /** True when a task with the same key was already there; nothing was stored. */
+  /** True when a task with the same `once` or `key` was already there; nothing was stored. */
   deduped: boolean;
 }
 
@@ -48,6 +69,8 @@ export interface Claim {
    * imported: only the files of its attempt know it.
    */
   attemptId: string;
+  /** As it was submitted; null for a task that was imported. */
+  launch: TaskLaunch | null;
   retriesLeft: number;
   /** Take-overs in a row, without a `steady` sign of life or a counted end of an attempt in between. */
   takeovers: number;
@@ -119,6 +142,8 @@ export interface ClaimRequest {
   leaseMs: number;
   /** Agents that take no more work now. `null` names the default agent. */
   exceptAgents?: readonly (string | null)[];
+  /** An agent with slots of its own: up to so many of its tasks are leased besides, and none of them within `limit`. */
+  apart?: { agent: string; limit: number };
 }
 
 /**

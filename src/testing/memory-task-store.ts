@@ -16,6 +16,7 @@ import type {
   Release,
   StoredTask,
   Submitted,
+  TaskLaunch,
   TaskPage,
   TaskStore,
 } from '../tasks/task-store.js';
@@ -28,6 +29,9 @@ interface Entry {
   leaseUntil: number;
   attemptId: string;
   cancelRequested: boolean;
+  once: string | null;
+  /** As JSON. */
+  launch: string | null;
   retries: number;
   retriesLeft: number;
   takeovers: number;
@@ -48,8 +52,9 @@ export class MemoryTaskStore implements TaskStore {
     this.#checkOpen();
     tasks.forEach(refuseNul);
     const jsons = tasks.map((task) => toJson(task.metadata, 'metadata'));
+    const launches = tasks.map(({ launch }) => (launch === null ? null : toJson(launch, 'launch')));
     return tasks.map((task, index) => {
-      const held = task.key === null ? undefined : this.#activeByKey(storedText(task.key));
+      const held = this.#heldFor(task);
       if (held !== undefined) return { id: held.task.id, state: held.task.state, deduped: true };
       this.#lastSeq += 1;
       const stored = newStoredTask(this.#lastSeq, task, jsons[index] ?? '{}', this.#iso());
@@ -57,6 +62,8 @@ export class MemoryTaskStore implements TaskStore {
         ...NO_HOLDER,
         seq: this.#lastSeq,
         task: stored,
+        once: storedText(task.once),
+        launch: launches[index] ?? null,
         retries: task.retries,
         retriesLeft: task.retries,
       });
@@ -64,30 +71,33 @@ export class MemoryTaskStore implements TaskStore {
     });
   }
 
-  async claim({ owner, limit, leaseMs, exceptAgents = [] }: ClaimRequest): Promise<Claim[]> {
+  async claim({ owner, limit, leaseMs, exceptAgents = [], apart }: ClaimRequest): Promise<Claim[]> {
     this.#checkOpen();
     requireWholeNumber('limit', limit, 0, 1000);
+    requireWholeNumber('apart.limit', apart?.limit ?? 0, 0, 1000);
     const now = this.#clock.now();
     for (const { task } of this.#inState('queued')) {
       if (task.runAt !== null && Date.parse(task.runAt) <= now)
         Object.assign(task, { runAt: null, waitReason: null });
     }
-    return this.#inState('queued')
-      .filter(({ task }) => task.runAt === null && !exceptAgents.includes(task.agent))
-      .toSorted((a, b) => b.task.priority - a.task.priority || a.seq - b.seq)
-      .slice(0, limit)
-      .map((entry) => {
-        Object.assign(entry, {
-          fence: entry.fence + 1,
-          owner,
-          leaseUntil: now + leaseMs,
-          attemptId: randomUUID(),
-        });
-        entry.cancelRequested = false;
-        Object.assign(entry.task, NO_TRACE, { state: 'running', startedAt: this.#iso(), waitReason: null });
-        entry.task.attempt += 1;
-        return claimOf(entry);
+    const ready = this.#inState('queued')
+      .filter(({ task }) => task.runAt === null)
+      .toSorted((a, b) => b.task.priority - a.task.priority || a.seq - b.seq);
+    const isApart = ({ task }: Entry): boolean => apart !== undefined && task.agent === apart.agent;
+    const shared = ready.filter((entry) => !isApart(entry) && !exceptAgents.includes(entry.task.agent));
+    const taken = [...shared.slice(0, limit), ...ready.filter(isApart).slice(0, apart?.limit)];
+    return taken.map((entry) => {
+      Object.assign(entry, {
+        fence: entry.fence + 1,
+        owner,
+        leaseUntil: now + leaseMs,
+        attemptId: randomUUID(),
       });
+      entry.cancelRequested = false;
+      Object.assign(entry.task, NO_TRACE, { state: 'running', startedAt: this.#iso(), waitReason: null });
+      entry.task.attempt += 1;
+      return claimOf(entry);
+    });
   }
 
   async heartbeat(updates: readonly Progress[], leaseMs: number): Promise<Heartbeat[]> {
@@ -276,6 +286,12 @@ export class MemoryTaskStore implements TaskStore {
     return [...this.#entries.values()].filter(({ task }) => task.state === state);
   }
 
+  #heldFor({ once, key }: NewTask): Entry | undefined {
+    const name = storedText(once);
+    const same = name === null ? undefined : [...this.#entries.values()].find((entry) => entry.once === name);
+    return same ?? (key === null ? undefined : this.#activeByKey(storedText(key)));
+  }
+
   #activeByKey(key: string): Entry | undefined {
     return [...this.#entries.values()].find(({ task }) => task.key === key && !isFinal(task.state));
   }
@@ -340,7 +356,7 @@ function importedEntry(task: StoredTask): Entry {
   const ended = isFinal(task.state) ? (task.completedAt ?? task.createdAt) : null;
   const runAt = task.state === 'queued' ? task.runAt : null;
   const copy = structuredClone({ ...task, completedAt: ended, runAt });
-  return { ...NO_HOLDER, seq, task: copy, retries: 0, retriesLeft: 0 };
+  return { ...NO_HOLDER, seq, task: copy, once: null, launch: null, retries: 0, retriesLeft: 0 };
 }
 
 function claimOf(entry: Entry): Claim {
@@ -348,6 +364,7 @@ function claimOf(entry: Entry): Claim {
     task: structuredClone(entry.task),
     token: `${entry.seq}.${entry.fence}`,
     attemptId: entry.attemptId,
+    launch: entry.launch === null ? null : (JSON.parse(entry.launch) as TaskLaunch),
     retriesLeft: entry.retriesLeft,
     takeovers: entry.takeovers,
   };

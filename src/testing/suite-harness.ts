@@ -26,6 +26,7 @@ export function newTask(fields: Partial<NewTask> = {}): NewTask {
     priority: 0,
     timeoutMs: null,
     key: null,
+    once: null,
     runAt: null,
     waitReason: null,
     maxAttempts: 3,
@@ -35,6 +36,7 @@ export function newTask(fields: Partial<NewTask> = {}): NewTask {
     source: 'rpc',
     ruleId: null,
     causedBy: null,
+    launch: null,
     ...fields,
   };
 }

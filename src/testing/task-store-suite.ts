@@ -95,6 +95,71 @@ export function taskStoreSuite(name: string, engine: TaskStoreEngine, tools: Tes
     });
   });
 
+  describe(`${name}: once`, () => {
+    it('stores a task of that name once for ever, whatever became of it', async (store) => {
+      const job = newTask({ once: 'job 1', prompt: 'first' });
+      const answers = await Promise.all(Array.from({ length: 20 }, () => store.submit([job, job])));
+      expect(answers.flat().filter(({ deduped }) => !deduped).length).toBe(1);
+      const again = async () => (await store.submit([{ ...job, prompt: 'second' }]))[0];
+      const { token } = await claimOne(store);
+      expect(await again()).toEqual({ id: 'task-0001', state: 'running', deduped: true });
+      await store.finish(token, { ...DONE, state: 'failed' });
+      expect(await again()).toEqual({ id: 'task-0001', state: 'failed', deduped: true });
+      await store.requeue('task-0001');
+      expect(await again()).toEqual({ id: 'task-0001', state: 'queued', deduped: true });
+      expect((await store.counts()).total).toBe(1);
+      // As long as the task is kept.
+      await store.requestCancel('task-0001');
+      await store.forget(['task-0001']);
+      expect(await again()).toEqual({ id: 'task-0002', state: 'queued', deduped: false });
+    });
+
+    it('is looked at before the key', async (store) => {
+      await store.submit([newTask({ once: 'a', key: 'k' }), newTask({ once: 'b', key: 'l' })]);
+      const submitted = await store.submit([
+        newTask({ once: 'b', key: 'k' }),
+        newTask({ once: 'c', key: 'k' }),
+        newTask({ once: 'c', key: 'm' }),
+      ]);
+      // What the key answered was never submitted under its own name.
+      expect(submitted.map(({ id, deduped }) => [id, deduped])).toEqual([
+        ['task-0002', true],
+        ['task-0001', true],
+        ['task-0003', false],
+      ]);
+      expect(await codeOf(store.submit([newTask({ once: 'a\0b' })]))).toBe('INVALID_PARAMS');
+    });
+  });
+
+  describe(`${name}: launch`, () => {
+    it('comes along with every claim, and with nothing else', async (store) => {
+      const launch = {
+        event: { text: 'two\nlines \0 \ud800', list: [1, null] },
+        env: { TOKEN: '${TOKEN}' },
+        command: ['./do', '--now', ''],
+      };
+      await store.submit([newTask({ launch })]);
+      const first = await claimOne(store);
+      expect(first.launch).toEqual(launch);
+      const [taken] = await store.reap({ owner: 'you', leaseMs: 1, limit: 5, othersAreDead: true });
+      expect(taken?.launch).toEqual(launch);
+      const stored = await store.get('task-0001');
+      expect((await store.list({ limit: 5 })).tasks).toEqual([stored]);
+      expect(taken?.task).toEqual(stored);
+      expect(Object.keys(stored ?? {}).filter((field) => ['launch', 'once'].includes(field))).toEqual([]);
+      await store.finish(taken?.token ?? '', DONE);
+      await store.requeue('task-0001');
+      expect((await claimOne(store)).launch).toEqual(launch);
+    });
+
+    it('is null where none was given, and refused where it is no JSON', async (store) => {
+      await store.submit([newTask()]);
+      expect((await claimOne(store)).launch).toBe(null);
+      const bad = newTask({ launch: { event: { n: 1n } } });
+      expect(await codeOf(store.submit([bad]))).toBe('INVALID_PARAMS');
+    });
+  });
+
   describe(`${name}: claim`, () => {
     it('takes the highest priority first, then the oldest', async (store) => {
       await store.submit([0, 5, 0, 5, -1].map((priority) => newTask({ priority })));
@@ -115,6 +180,25 @@ export function taskStoreSuite(name: string, engine: TaskStoreEngine, tools: Tes
       expect((await claim(store, 10, ['a', null])).map(({ task }) => task.agent)).toEqual(['b']);
       expect((await claim(store, 10, ['a'])).map(({ task }) => task.agent)).toEqual([null]);
       expect((await claim(store, 10)).map(({ task }) => task.agent)).toEqual(['a']);
+    });
+
+    it('has slots of its own for an agent that is claimed apart', async (store, clock) => {
+      const soon = { agent: 'x', runAt: clock.now() + 5, priority: 9 };
+      await store.submit([
+        ...['x', 'x', null, 'x', 'a'].map((agent) => newTask({ agent })),
+        newTask({ ...soon, waitReason: 'delay' }),
+      ]);
+      const take = async (limit: number, own: number, exceptAgents: (string | null)[] = []) => {
+        const apart = { agent: 'x', limit: own };
+        const claims = await store.claim({ owner: 'me', leaseMs: LEASE_MS, limit, apart, exceptAgents });
+        return idsOf(claims.map(({ task }) => task));
+      };
+      expect(await codeOf(take(1, -1))).toBe('INVALID_PARAMS');
+      expect(await take(5, 0, ['a'])).toEqual(['task-0003']);
+      expect(await take(0, 2, ['x', null])).toEqual(['task-0001', 'task-0002']);
+      clock.advance(5);
+      expect(await take(5, 1)).toEqual(['task-0005', 'task-0006']);
+      expect(await take(5, 5)).toEqual(['task-0004']);
     });
 
     it('finds the best task among many agents', async (store) => {

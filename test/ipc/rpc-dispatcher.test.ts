@@ -204,6 +204,10 @@ describe('parameters', () => {
       retries: expect.any(String),
       promt: 'unknown parameter. Did you mean "prompt"?',
     });
+    // What only rules and jobs may give along.
+    const inside = { prompt: 'x', once: 'a', launch: { command: ['id'] } };
+    const refused = (await call('task.submit', inside)).error.data.problems;
+    expect(refused.map(({ path }: { path: string }) => path)).toEqual(['once', 'launch']);
     expect((await call('subscribe', { topics: ['ok', 'not ok'] })).error.data.problems[0].path).toBe(
       'topics[1]',
     );

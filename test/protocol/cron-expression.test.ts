@@ -1,7 +1,8 @@
 import { Cron } from 'croner';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CRON_NICKNAMES, cronNeverFires, cronProblem } from '#aiwgd/protocol/config/cron-expression.js';
+import { cronNeverFires, cronProblem } from '#aiwgd/protocol/config/cron-expression.js';
+import { CRON_NICKNAMES } from '#aiwgd/protocol/config/cron-fields.js';
 
 describe('cron expressions', () => {
   it.each([
@@ -14,7 +15,7 @@ describe('cron expressions', () => {
     '59 23 31 12 6',
     '  0   0 * * *  ',
     '0 0 31 2 *',
-    ...CRON_NICKNAMES,
+    ...Object.keys(CRON_NICKNAMES),
     '@Daily',
   ])('%j is right', (expression) => {
     expect(cronProblem(expression)).toBeUndefined();

@@ -7,19 +7,27 @@ import { openStore, temporaryFolder } from './open-store.js';
 
 const VERSION_1 = readFileSync(join(import.meta.dirname, 'version-1.sql'), 'utf8');
 
-function oldFolder(): string {
+/** What version 2 added. */
+const VERSION_2 = `${VERSION_1}
+ALTER TABLE tasks ADD COLUMN takeovers INTEGER NOT NULL DEFAULT 0;
+PRAGMA user_version = 2;`;
+
+function oldFolder(sql: string): string {
   const folder = temporaryFolder();
   const db = new DatabaseSync(join(folder, 'tasks.db'));
   db.exec('PRAGMA journal_mode = WAL');
-  db.exec(VERSION_1);
+  db.exec(sql);
   db.close();
   return folder;
 }
 
 const REAP = { owner: 'me', leaseMs: 1000, limit: 5, othersAreDead: true };
 
-it('a database of version 1 is taken on with all its tasks', async () => {
-  const folder = oldFolder();
+it.each([
+  [1, VERSION_1],
+  [2, VERSION_2],
+])('a database of version %i is taken on with all its tasks', async (_version, sql) => {
+  const folder = oldFolder(sql);
   const { store, damaged } = await openStore(folder);
   expect(damaged).toBe(null);
   const { tasks } = await store.list({ limit: 10 });
@@ -46,6 +54,13 @@ it('a database of version 1 is taken on with all its tasks', async () => {
   expect(await store.submit([newTask({ key: 'k' }), newTask()])).toEqual([
     { id: 'task-0003', state: 'running', deduped: true },
     { id: 'task-0008', state: 'queued', deduped: false },
+  ]);
+  // What came later is there for old tasks, and for new ones.
+  expect([taken?.launch, claimed?.launch]).toEqual([null, null]);
+  const once = newTask({ once: 'o', launch: { event: { n: 1 } } });
+  expect(await store.submit([once, once])).toMatchObject([
+    { id: 'task-0009', deduped: false },
+    { id: 'task-0009', deduped: true },
   ]);
   await store[Symbol.asyncDispose]();
 

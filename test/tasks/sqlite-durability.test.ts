@@ -51,6 +51,31 @@ describe('durability', () => {
     expect(found.filter((task) => task === undefined)).toEqual([]);
   });
 
+  it('knows every acknowledged name through kill -9, so that its task is stored once', async () => {
+    const path = join(temporaryFolder(), 'tasks.db');
+    const script = fileURLToPath(new URL('submit-once-until-killed.mjs', import.meta.url));
+    const ids = new Map<string, string>();
+    for (let round = 1; round <= 5; round += 1) {
+      const child = spawn(process.execPath, [script, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+      let output = '';
+      child.stdout.on('data', (data: Buffer) => {
+        output += data.toString();
+        if (output.split('\n').length > 40 * round) child.kill('SIGKILL');
+      });
+      await once(child, 'close');
+      for (const line of output.split('\n').slice(0, -1)) {
+        const [name = '', id = ''] = line.split(' ');
+        expect(ids.get(name) ?? id).toBe(id);
+        ids.set(name, id);
+      }
+    }
+    expect(ids.size).toBeGreaterThanOrEqual(200);
+    expect(new Set(ids.values()).size).toBe(ids.size);
+    const { store } = await openStore(join(path, '..'));
+    for (const claim of await store.claim({ owner: 'me', limit: 20, leaseMs: 1000 }))
+      expect(ids.get(String(claim.launch?.event?.['number']))).toBe(claim.task.id);
+  });
+
   it('shares commits between operations that come together, and undoes only the one that fails', async () => {
     const folder = temporaryFolder();
     const { store } = await openStore(folder);

@@ -18,6 +18,8 @@ const command = fc.oneof(
       agent,
       priority: fc.integer({ min: -1, max: 1 }),
       key: fc.option(fc.constantFrom('k', 'l')),
+      once: fc.option(fc.constantFrom('o', 'p', 'q'), { freq: 1 }),
+      launch: fc.option(fc.record({ command: fc.array(fc.constantFrom('do', 'it'), { maxLength: 2 }) })),
       inMs: maybeSoon,
       retries: fc.nat(1),
     }),
@@ -28,6 +30,7 @@ const command = fc.oneof(
       do: fc.constant('claim' as const),
       limit: fc.nat(3),
       except: fc.subarray([null, 'a', 'b']),
+      apart: fc.option(fc.record({ agent: fc.constantFrom('a', 'b'), limit: fc.nat(2) }), { nil: undefined }),
     }),
   },
   {
@@ -94,7 +97,12 @@ class Driver {
 
   #took(claims: Claim[]): unknown {
     this.#claims.push(...claims);
-    return claims.map(({ task, retriesLeft, takeovers }) => ({ task, retriesLeft, takeovers }));
+    return claims.map(({ task, launch, retriesLeft, takeovers }) => ({
+      task,
+      launch,
+      retriesLeft,
+      takeovers,
+    }));
   }
 
   async #execute(c: Command): Promise<unknown> {
@@ -107,13 +115,21 @@ class Driver {
             agent: c.agent,
             priority: c.priority,
             key: c.key,
+            once: c.once,
+            launch: c.launch,
             retries: c.retries,
             runAt: this.#in(c.inMs),
           }),
         ]);
       case 'claim':
         return this.#took(
-          await store.claim({ owner: 'me', limit: c.limit, leaseMs: LEASE_MS, exceptAgents: c.except }),
+          await store.claim({
+            owner: 'me',
+            limit: c.limit,
+            leaseMs: LEASE_MS,
+            exceptAgents: c.except,
+            ...(c.apart && { apart: c.apart }),
+          }),
         );
       case 'finish':
         return store.finish(this.#token(c.index), {

@@ -1,6 +1,7 @@
 import { AiwgdError } from '../../protocol/errors.js';
 import { isTopic } from '../../protocol/topic.js';
 import { callDaemon } from '../call-daemon.js';
+import { causeOf } from '../cause.js';
 import type { Context } from '../context.js';
 import { readStdin } from '../stdin.js';
 
@@ -30,7 +31,7 @@ export async function run(context: Context): Promise<number | undefined> {
   const answer = await callDaemon(context, 'event.emit', {
     topic,
     payload,
-    ...(options.cause === undefined ? {} : { cause: options.cause }),
+    ...causeOf(options, process.env),
   });
   if (output.json) output.document(answer);
   else output.line(answer.eventId);

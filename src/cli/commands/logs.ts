@@ -1,6 +1,5 @@
 import { closeSync } from 'node:fs';
-import { AiwgdError } from '../../protocol/errors.js';
-import { parseMoment } from '../arguments.js';
+import { sinceOption } from '../arguments.js';
 import type { CliOptions } from '../cli-options.js';
 import type { Context } from '../context.js';
 import { followLog } from '../logs/follow-log.js';
@@ -19,13 +18,7 @@ interface LineFilter {
 
 /** What `--level` and `--since` let through; a line that is not the daemon's always passes. */
 function lineFilter(options: CliOptions, now: number): LineFilter {
-  const since = options.since === undefined ? undefined : parseMoment(options.since, now);
-  if (options.since !== undefined && since === undefined) {
-    throw new AiwgdError(
-      'USAGE',
-      `--since ${options.since}: write a length of time such as 10m or 2h, or a date such as 2026-11-22T08:00.`,
-    );
-  }
+  const since = sinceOption(options.since, now);
   const least = options.level === undefined ? undefined : levelNumber(options.level);
   const accepts = (line: string): boolean =>
     least === undefined || (parseLogLine(line)?.level ?? Number.POSITIVE_INFINITY) >= least;

@@ -1,4 +1,5 @@
 import type { TaskFilter } from '../../protocol/method-types.js';
+import type { TaskState } from '../../protocol/task.js';
 import { callDaemon } from '../call-daemon.js';
 import type { Context } from '../context.js';
 import { taskTable } from '../views/task-views.js';
@@ -9,7 +10,7 @@ export async function run(context: Context): Promise<number | undefined> {
   const { options, output, clock } = context;
   const { state, agent, limit, cursor } = options;
   const filter: TaskFilter = {
-    ...(state === undefined ? {} : { state }),
+    ...(state === undefined ? {} : { state: state as TaskState }),
     ...(agent === undefined ? {} : { agent }),
     ...(cursor === undefined ? {} : { cursor }),
   };

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { SubmitParams } from '../../protocol/method-types.js';
 import { ANSWER_LIMIT_MS, callDaemon } from '../call-daemon.js';
+import { causeOf } from '../cause.js';
 import type { CliOptions } from '../cli-options.js';
 import type { Context } from '../context.js';
 import { readStdin } from '../stdin.js';
@@ -11,6 +12,7 @@ function submission(args: readonly string[], options: CliOptions): SubmitParams 
   return {
     prompt: args.length === 1 && args[0] === '-' ? readStdin() : args.join(' '),
     source: 'cli',
+    ...causeOf(options, process.env),
     ...(agent === undefined ? {} : { agent }),
     ...(priority === undefined ? {} : { priority }),
     ...(timeout === undefined ? {} : { timeoutMs: timeout }),

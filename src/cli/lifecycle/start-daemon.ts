@@ -12,9 +12,9 @@ import {
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { findRunningDaemon } from '../../ipc/running-daemon.js';
+import { ATTEMPT_MARK, PROJECT_MARK, TASK_MARK } from '../../platform/attempt-marks.js';
 import type { Clock } from '../../platform/clock.js';
 import { makeFolder } from '../../platform/make-folder.js';
-import { ATTEMPT_MARK, PROJECT_MARK, TASK_MARK } from '../../platform/process-table.js';
 import { AiwgdError, ERROR_CATALOGUE, messageOf } from '../../protocol/errors.js';
 import type { ProjectPaths } from '../../protocol/project-paths.js';
 import { type ReadyReport, START_REPORT_FD, type StartReport } from '../../protocol/start-report.js';

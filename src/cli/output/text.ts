@@ -1,28 +1,4 @@
-/** Characters that a terminal acts upon instead of showing them, but for tab and newline. */
-const ACTING =
-  // oxlint-disable-next-line no-control-regex -- finding control characters is the purpose
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
-
-function pictureOf(character: string): string {
-  const code = character.codePointAt(0) ?? 0;
-  if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-  if (code === 0x7f) return '\u2421';
-  return `\\u${code.toString(16).padStart(4, '0')}`;
-}
-
-/**
- * Text from outside made harmless: control characters, escape sequences and characters that turn the direction of
- * writing are shown as pictures (`␛`) or escapes (`\u202e`), so that no prompt can paint on or type into a terminal.
- * Newlines and tabs stay.
- */
-export function visibleText(text: string): string {
-  return text.replaceAll('\r\n', '\n').replace(ACTING, pictureOf);
-}
-
-/** As `visibleText`, on one line: runs of blanks and newlines become one blank. */
-export function visibleLine(text: string): string {
-  return visibleText(text.trim().replace(/\s+/g, ' '));
-}
+export { visibleLine, visibleText } from '../../protocol/visible-text.js';
 
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;

@@ -4,6 +4,8 @@ const LOADERS = {
   daemon: () => import('./daemon-commands.js'),
   task: () => import('./task-commands.js'),
   events: () => import('./event-commands.js'),
+  automation: () => import('./automation-commands.js'),
+  schedule: () => import('./schedule-commands.js'),
   setup: () => import('./setup-commands.js'),
 } satisfies Record<string, () => Promise<{ branch: Branch }>>;
 
@@ -18,6 +20,9 @@ export const BRANCH_OF: Readonly<Record<string, keyof typeof LOADERS>> = {
   logs: 'daemon',
   task: 'task',
   events: 'events',
+  automation: 'automation',
+  gate: 'automation',
+  schedule: 'schedule',
   config: 'setup',
   demo: 'setup',
   completion: 'setup',

@@ -1,5 +1,6 @@
 import { wholeNumber } from '../arguments.js';
 import { Option } from '../commander.js';
+import { causeOption } from './cause-option.js';
 import type { Branch } from './leaf.js';
 
 const letterArgument = ['<id>', 'id of the dead letter, or - for stdin'] as const;
@@ -29,7 +30,7 @@ export const branch: Branch = (program, add, addGroup) => {
       ['<topic>', 'its type, such as build.failed'],
       ['[payload]', 'a JSON object, or - for stdin'],
     ],
-    options: [new Option('--cause <id>', 'the task or event that brought it about')],
+    options: [causeOption],
     examples: [
       ['aiwgd events emit build.failed \'{"branch": "main"}\'', ''],
       ['aiwgd events emit build.failed - < build.json', ''],

@@ -1,6 +1,7 @@
 import { TASK_STATES } from '../../protocol/task.js';
 import { durationArgument, positiveTime, wholeNumber } from '../arguments.js';
 import { type CommandNode, Option } from '../commander.js';
+import { causeOption } from './cause-option.js';
 import type { AddLeaf, Branch } from './leaf.js';
 
 const idArgument = ['<id>', 'id of the task, such as task-0001, or - for stdin'] as const;
@@ -30,6 +31,7 @@ function addSubmit(task: CommandNode, add: AddLeaf): void {
       new Option('--delay <time>', 'do not start before: 30s, 5m, 2h').argParser(durationArgument),
       new Option('--retries <n>', 'attempts that may follow failures').argParser(wholeNumber(0, 99)),
       new Option('--cwd <dir>', "the agent's folder (default: the project)"),
+      causeOption,
       new Option('--wait', 'stream its output and exit by its outcome'),
     ],
     examples: [

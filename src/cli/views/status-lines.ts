@@ -3,6 +3,7 @@ import { TASK_STATES } from '../../protocol/task.js';
 import type { Paint } from '../output/color.js';
 import { formatDuration, formatLocalTime, plural } from '../output/format.js';
 import { visibleLine } from '../output/text.js';
+import { automationText, schedulerText, watcherText, webhookText } from './source-lines.js';
 
 const LABEL_WIDTH = 14;
 /** Ids shown of those that run. */
@@ -38,6 +39,7 @@ function row(label: string, text: string): string {
 /** The human view of `daemon.status`. */
 export function statusLines(status: DaemonStatus, paint: Paint): string[] {
   const { ipc, supervisor, automation, file_watcher, scheduler, messaging } = status.subsystems;
+  const { webhook } = status.subsystems as { webhook?: Record<string, unknown> };
   const counts = TASK_STATES.filter((state) => status.task_stats[state] > 0).map(
     (state) => `${status.task_stats[state]} ${state}`,
   );
@@ -59,10 +61,11 @@ export function statusLines(status: DaemonStatus, paint: Paint): string[] {
       'supervisor',
       `${supervisor.running} of ${supervisor.maxConcurrency} running${running === '' ? '' : ` (${running})`}, ${supervisor.queued} queued`,
     ),
-    row('automation', summary(automation)),
+    row('automation', automationText(automation)),
     row('ipc', `${plural(ipc.clients, 'client')}, ${plural(ipc.subscriptions, 'subscription')}`),
-    row('file watcher', summary(file_watcher)),
-    row('scheduler', summary(scheduler)),
+    row('file watcher', watcherText(file_watcher)),
+    row('scheduler', schedulerText(scheduler)),
+    row('webhook', webhookText(webhook)),
     row('messaging', summary(messaging)),
   ];
 }

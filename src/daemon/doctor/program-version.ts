@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { endTree } from '../../agents/process-tree.js';
+import { ATTEMPT_MARK } from '../../platform/attempt-marks.js';
 import { type Clock, sleep } from '../../platform/clock.js';
 import { identityOf } from '../../platform/process-identity.js';
-import { ATTEMPT_MARK } from '../../platform/process-table.js';
 
 /** All that a program needs to say its version: no token goes there. */
 const PASSED_ON = ['PATH', 'HOME', 'LANG'];

@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import {
   about,
   choice,
+  judge,
   literal,
   nullableSetting,
   object,
@@ -12,17 +13,31 @@ import {
   wholeNumber,
 } from '../schema.js';
 import { actionEnv, argv, envName, filled, filledUpTo, interval, minutes, text, topic } from './keys.js';
+import {
+  argvProblem,
+  noTemplateProblem,
+  noTemplatesProblem,
+  payloadProblem,
+  templateProblem,
+} from './templates.js';
 
 const env = setting(
   actionEnv,
   {},
   "Variables of the action; ${NAME} in a value stands for the daemon's own variable NAME.",
 );
+const template = v.pipe(filled, judge(templateProblem));
 const prompt = about(
-  filled,
+  template,
   'What the agent is asked to do; `{{payload.path}}` and the like are filled in from the event.',
 );
-const jobPrompt = about(filled, 'What the agent is asked to do.');
+const jobPrompt = about(
+  v.pipe(
+    filled,
+    judge((value) => noTemplateProblem(value, 'a job has no event')),
+  ),
+  'What the agent is asked to do.',
+);
 const task = {
   agent: nullableSetting(filledUpTo(128), 'Name of an agent; null: the default agent.'),
   priority: setting(wholeNumber(-1_000_000, 1_000_000), 0, 'Higher runs first.'),
@@ -30,7 +45,6 @@ const task = {
   env,
 };
 const run = {
-  command: argv,
   timeout_ms: setting(interval, 600_000, 'The command is ended after this time.'),
   env,
 };
@@ -44,10 +58,20 @@ const submitTask = object({
   ...task,
   wait: setting(v.boolean(), true, 'Whether the run of the rule lasts until the task has ended.'),
 });
-const command = object({ type: about(literal('command'), 'Run a program.'), ...run });
+const command = object({
+  type: about(literal('command'), 'Run a program.'),
+  command: about(
+    v.pipe(
+      argv,
+      judge((words) => argvProblem(words)),
+    ),
+    'The program and its arguments; no shell reads them. Behind a `--` an argument may be `{{payload.path}}` or the like.',
+  ),
+  ...run,
+});
 const notify = object({
   type: about(literal('notify'), 'Tell people on the chat platforms.'),
-  message: about(filled, 'The text; templates are filled in.'),
+  message: about(template, 'The text; templates are filled in.'),
   severity: setting(oneOf(['info', 'warning', 'critical']), 'info', 'How much it matters.'),
   channel: nullableSetting(filled, 'One platform only: `slack`, `discord` or `telegram`; null: all.'),
 });
@@ -64,11 +88,21 @@ const webhook = object({
 const emit = object({
   type: about(literal('emit'), 'Publish an event.'),
   topic: about(topic, 'Type of the event.'),
-  payload: setting(record(v.string(), v.unknown()), {}, 'Its payload; templates in strings are filled in.'),
+  payload: setting(
+    v.pipe(
+      record(v.string(), v.unknown()),
+      judge((value) => payloadProblem(value)),
+    ),
+    {},
+    'Its payload; templates in strings are filled in.',
+  ),
 });
 const gate = object({
   type: about(literal('gate'), 'Wait for a yes before the actions that follow.'),
-  summary: nullableSetting(text, 'The question; null: made from the actions that follow.'),
+  summary: nullableSetting(
+    v.pipe(text, judge(templateProblem)),
+    'The question; null: made from the actions that follow.',
+  ),
   expire_minutes: nullableSetting(minutes, 'Time to answer; null: `gates.expire_minutes`.'),
 });
 
@@ -85,7 +119,17 @@ const jobTask = v.pipe(
   v.transform((action) => ({ ...action, type: 'submit_task' as const })),
 );
 const jobCommand = v.pipe(
-  object({ type: v.optional(about(literal('command'), mayBeLeftOut)), ...run }),
+  object({
+    type: v.optional(about(literal('command'), mayBeLeftOut)),
+    command: about(
+      v.pipe(
+        argv,
+        judge((words) => noTemplatesProblem(words, 'a job has no event')),
+      ),
+      'The program and its arguments; no shell reads them.',
+    ),
+    ...run,
+  }),
   v.transform((action) => ({ ...action, type: 'command' as const })),
 );
 

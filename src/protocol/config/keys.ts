@@ -3,6 +3,7 @@ import { about, judge, record, wholeNumber } from '../schema.js';
 import { isTopic, isTopicGlob } from '../topic.js';
 import { cronProblem } from './cron-expression.js';
 import { failureOf } from './failure-of.js';
+import { isTimezone } from './timezone.js';
 
 /** 9,999 days in the units of the keys: what the task store and date arithmetic can still carry. */
 const MAX_DAYS = 9_999;
@@ -160,10 +161,4 @@ function projectPathProblem(value: string): string | undefined {
 export function regularExpressionProblem(pattern: string): string | undefined {
   const reason = failureOf(() => new RegExp(pattern));
   return reason && `is not a regular expression: ${reason.slice(reason.lastIndexOf(': ') + 2)}`;
-}
-
-function isTimezone(name: string): boolean {
-  // Newer versions of Node also take offsets such as +02:00; with Node 20 they would fail.
-  if (!/^[A-Za-z]/.test(name)) return false;
-  return failureOf(() => new Intl.DateTimeFormat('en-US', { timeZone: name })) === undefined;
 }

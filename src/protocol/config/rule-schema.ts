@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import {
   about,
   choice,
+  judge,
   judgeWhole,
   literal,
   nullableSetting,
@@ -31,6 +32,7 @@ import {
   topicGlob,
 } from './keys.js';
 import { fileEvents } from './source-sections.js';
+import { noTemplatesProblem } from './templates.js';
 
 const fileChange = object({
   type: about(literal('file_change'), 'A watched file changed.'),
@@ -139,7 +141,15 @@ const throttle = object({
 });
 const shell = object({
   type: about(literal('shell'), 'A command says yes by exit code 0; it gets the event as JSON on stdin.'),
-  command: argv,
+  command: about(
+    v.pipe(
+      argv,
+      judge((words) =>
+        noTemplatesProblem(words, 'the command gets the event on stdin, and "$AIWG_EVENT_PATH" and its kin'),
+      ),
+    ),
+    'The program and its arguments; no shell reads them.',
+  ),
   timeout_ms: setting(interval, 10_000, 'No answer in this time is a no.'),
 });
 const clockTime = v.pipe(

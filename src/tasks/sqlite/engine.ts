@@ -5,7 +5,7 @@ import { isFinal, TASK_STATES, type TaskCounts, type TaskState } from '../../pro
 import type { SeqQuery } from '../list-query.js';
 import { taskIdOf } from '../task-id.js';
 import type { ClaimRequest, Heartbeat, Outcome, Progress, Release, Submitted } from '../task-store.js';
-import { type ImportRow, type NewTaskRow, parseToken, type TaskRow } from './rows.js';
+import { type ClaimRow, type ImportRow, type NewTaskRow, parseToken, type TaskRow } from './rows.js';
 import { prepareFinders, prepareStatements } from './statements.js';
 
 /** A page ends before its last row where its texts come to more than this: 1000 prompts of 10 MB fit into no memory. */
@@ -29,6 +29,7 @@ export class Engine {
     this.counts();
     this.nextRunAt();
     this.#ready(1, []);
+    this.#do.byOnce.get('');
     this.#find.expired.all({ now: 0, othersAreDead: 0, owner: '', limit: 1 });
     for (const state of TASK_STATES) this.list({ state, agent: undefined, limit: 1, below: undefined });
     this.list({ state: undefined, agent: undefined, limit: 1, below: undefined });
@@ -41,10 +42,8 @@ export class Engine {
   }
 
   #submitOne(task: NewTaskRow, now: number): Submitted {
-    if (task.key !== null) {
-      const held = this.#do.activeByKey.get(task.key) as { seq: number; state: TaskState } | undefined;
-      if (held !== undefined) return { id: taskIdOf(held.seq), state: held.state, deduped: true };
-    }
+    const held = this.#heldFor(task);
+    if (held !== undefined) return { id: taskIdOf(held.seq), state: held.state, deduped: true };
     const { lastInsertRowid } = this.#do.insert.run(
       task.agent,
       task.priority,
@@ -59,16 +58,29 @@ export class Engine {
       task.causedBy,
       task.key,
       task.cwd,
+      task.once,
     );
-    this.#do.insertInput.run(lastInsertRowid, task.metadata, task.prompt);
+    this.#do.insertInput.run(lastInsertRowid, task.metadata, task.prompt, task.launch);
     return { id: taskIdOf(Number(lastInsertRowid)), state: 'queued', deduped: false };
   }
 
-  claim({ owner, limit, leaseMs, exceptAgents }: ClaimRequest, now: number): TaskRow[] {
+  /** The task that the new one would be once more. */
+  #heldFor({ once, key }: NewTaskRow): { seq: number; state: TaskState } | undefined {
+    const held = (once === null ? undefined : this.#do.byOnce.get(once)) ?? this.#heldByKey(key);
+    return held as { seq: number; state: TaskState } | undefined;
+  }
+
+  #heldByKey(key: string | null): unknown {
+    return key === null ? undefined : this.#do.activeByKey.get(key);
+  }
+
+  claim({ owner, limit, leaseMs, exceptAgents = [], apart }: ClaimRequest, now: number): ClaimRow[] {
     this.#do.promote.run(now);
-    return this.#ready(limit, exceptAgents ?? []).map((seq) => {
+    const seqs = this.#ready(limit, apart === undefined ? exceptAgents : [...exceptAgents, apart.agent]);
+    if (apart !== undefined) seqs.push(...seqsOf(this.#find.readyOfAgent.all(apart.agent, apart.limit)));
+    return seqs.map((seq) => {
       this.#do.begin.run({ seq, owner, leaseUntil: now + leaseMs, attemptId: randomUUID(), now });
-      return this.#readExisting(seq);
+      return this.#readClaim(seq);
     });
   }
 
@@ -144,12 +156,12 @@ export class Engine {
   reap(
     request: { owner: string; leaseMs: number; limit: number; othersAreDead: boolean },
     now: number,
-  ): TaskRow[] {
+  ): ClaimRow[] {
     const { owner, leaseMs, limit } = request;
     const rows = this.#find.expired.all({ now, othersAreDead: request.othersAreDead ? 1 : 0, owner, limit });
     return seqsOf(rows).map((seq) => {
       this.#do.takeOver.run({ seq, owner, leaseUntil: now + leaseMs });
-      return this.#readExisting(seq);
+      return this.#readClaim(seq);
     });
   }
 
@@ -167,8 +179,7 @@ export class Engine {
     const row = this.#stateOf(seq);
     if (row === undefined) return undefined;
     if (!isFinal(row.state)) return false;
-    const holder =
-      row.key === null ? undefined : (this.#do.activeByKey.get(row.key) as { seq: number } | undefined);
+    const holder = this.#heldByKey(row.key) as { seq: number } | undefined;
     if (holder !== undefined) throw keyTaken(taskIdOf(seq), taskIdOf(holder.seq));
     this.#do.requeue.run(seq);
     return true;
@@ -257,7 +268,7 @@ export class Engine {
     const active = values.state === 'queued' || values.state === 'running';
     const key = active && values.key !== null && this.#do.activeByKey.get(values.key) ? null : values.key;
     this.#do.insertImported.run({ ...values, seq, key });
-    this.#do.insertInput.run(seq, metadata, prompt);
+    this.#do.insertInput.run(seq, metadata, prompt, null);
     return true;
   }
 
@@ -266,11 +277,18 @@ export class Engine {
   }
 
   #readExisting(seq: number): TaskRow {
-    const row = this.get(seq);
-    if (row === undefined)
-      throw new AiwgdError('STORAGE_FAILED', `${taskIdOf(seq)} lacks its prompt: the store is damaged.`);
-    return row;
+    return existing(seq, this.get(seq));
   }
+
+  #readClaim(seq: number): ClaimRow {
+    return existing(seq, this.#do.readClaim.get(seq) as ClaimRow | undefined);
+  }
+}
+
+function existing<R extends TaskRow>(seq: number, row: R | undefined): R {
+  if (row === undefined)
+    throw new AiwgdError('STORAGE_FAILED', `${taskIdOf(seq)} lacks its prompt: the store is damaged.`);
+  return row;
 }
 
 function seqsOf(rows: unknown[]): number[] {

@@ -1,7 +1,7 @@
 import type { TaskSource, TaskState, WaitReason } from '../../protocol/task.js';
 import { storedText } from '../stored-text.js';
 import { taskIdOf } from '../task-id.js';
-import type { Claim, NewTask, StoredTask } from '../task-store.js';
+import type { Claim, NewTask, StoredTask, TaskLaunch } from '../task-store.js';
 
 /** A task as the database holds it: times in milliseconds, JSON as text. */
 export interface TaskRow {
@@ -39,15 +39,25 @@ export interface TaskRow {
   prompt: string;
 }
 
-/** Reads one whole task; the parameter is its `seq`. */
-export const SELECT_TASK = `
-  SELECT seq, state, agent, priority, run_at, wait_reason, fence, attempt_id, created_at, started_at, completed_at,
-    attempt, max_attempts, retries_left, takeovers, timeout_ms, pid, exit_code, signal, session_id, output_bytes, cost_usd,
-    source, rule_id, caused_by, key, cwd, error, usage, result, metadata, prompt
-  FROM tasks JOIN task_inputs USING (seq) WHERE seq = ?`;
+/** A task as a claim reads it. */
+export interface ClaimRow extends TaskRow {
+  launch: string | null;
+}
 
-/** A new task with its metadata as JSON: turned into text by the thread that submits, whose fault it is if it can't be. */
-export type NewTaskRow = Omit<NewTask, 'metadata'> & { metadata: string };
+const COLUMNS = `seq, state, agent, priority, run_at, wait_reason, fence, attempt_id, created_at, started_at, completed_at,
+    attempt, max_attempts, retries_left, takeovers, timeout_ms, pid, exit_code, signal, session_id, output_bytes, cost_usd,
+    source, rule_id, caused_by, key, cwd, error, usage, result, metadata, prompt`;
+
+const FROM = 'FROM tasks JOIN task_inputs USING (seq) WHERE seq = ?';
+
+/** Reads one whole task; the parameter is its `seq`. */
+export const SELECT_TASK = `SELECT ${COLUMNS} ${FROM}`;
+
+/** The same with what goes along to its agent. */
+export const SELECT_CLAIM = `SELECT ${COLUMNS}, launch ${FROM}`;
+
+/** A new task with its objects as JSON: turned into text by the thread that submits, whose fault it is if it can't be. */
+export type NewTaskRow = Omit<NewTask, 'metadata' | 'launch'> & { metadata: string; launch: string | null };
 
 /** A task of another store, ready to be inserted. */
 export interface ImportRow {
@@ -98,12 +108,13 @@ export function taskOfRow(row: TaskRow): StoredTask {
   };
 }
 
-export function claimOfRow(row: TaskRow): Claim {
+export function claimOfRow(row: ClaimRow): Claim {
   return {
     task: taskOfRow(row),
     token: `${row.seq}.${row.fence}`,
     // Set by every claim; an imported task does not know its own.
     attemptId: row.attempt_id ?? '',
+    launch: row.launch === null ? null : (JSON.parse(row.launch) as TaskLaunch),
     retriesLeft: row.retries_left,
     takeovers: row.takeovers,
   };

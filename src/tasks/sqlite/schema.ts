@@ -70,8 +70,18 @@ END;
 /** How often in a row a running task changed hands; stands after the large columns, which a running task has not. */
 const VERSION_2 = 'ALTER TABLE tasks ADD COLUMN takeovers INTEGER NOT NULL DEFAULT 0;';
 
+/**
+ * What only some tasks have. `once` stands after the large columns, and only its index is asked for it; `launch` is read
+ * with the prompt, by a claim alone.
+ */
+const VERSION_3 = `
+ALTER TABLE tasks ADD COLUMN once TEXT;
+ALTER TABLE task_inputs ADD COLUMN launch TEXT;
+CREATE UNIQUE INDEX tasks_once ON tasks (once) WHERE once IS NOT NULL;
+`;
+
 /** Step n leads from version n to n + 1. A step that was published is never changed. */
-const MIGRATIONS: readonly string[] = [VERSION_1, VERSION_2];
+const MIGRATIONS: readonly string[] = [VERSION_1, VERSION_2, VERSION_3];
 
 const SCHEMA_VERSION = MIGRATIONS.length;
 

@@ -76,13 +76,21 @@ class SqliteTaskStore implements TaskStore {
 
   async submit(tasks: readonly NewTask[]): Promise<Submitted[]> {
     tasks.forEach(refuseNul);
-    const rows = tasks.map((task) => ({ ...task, metadata: toJson(task.metadata, 'metadata') }));
-    const size = rows.reduce((sum, row) => sum + row.prompt.length + row.metadata.length, 0);
+    const rows = tasks.map((task) => ({
+      ...task,
+      metadata: toJson(task.metadata, 'metadata'),
+      launch: task.launch === null ? null : toJson(task.launch, 'launch'),
+    }));
+    const size = rows.reduce(
+      (sum, { prompt, metadata, launch }) => sum + prompt.length + metadata.length + (launch?.length ?? 0),
+      0,
+    );
     return this.#run({ name: 'submit', args: [rows, this.#now()] }, size);
   }
 
   async claim(request: ClaimRequest): Promise<Claim[]> {
     requireWholeNumber('limit', request.limit, 0, 1000);
+    requireWholeNumber('apart.limit', request.apart?.limit ?? 0, 0, 1000);
     const rows = await this.#run({ name: 'claim', args: [request, this.#now()] });
     return rows.map(claimOfRow);
   }

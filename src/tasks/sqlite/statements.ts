@@ -1,5 +1,5 @@
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
-import { SELECT_TASK } from './rows.js';
+import { SELECT_CLAIM, SELECT_TASK } from './rows.js';
 
 const IMPORTED_COLUMNS = `state, agent, priority, run_at, wait_reason, created_at, started_at, completed_at, lease_until,
   attempt, max_attempts, timeout_ms, pid, exit_code, signal, session_id, output_bytes, cost_usd, source, rule_id,
@@ -15,15 +15,17 @@ const NO_LEASE = 'owner = NULL, lease_until = NULL, pid = NULL, cancel_requested
 export function prepareStatements(db: DatabaseSyncInstance) {
   return {
     read: db.prepare(SELECT_TASK),
+    readClaim: db.prepare(SELECT_CLAIM),
     insert: db.prepare(`
       INSERT INTO tasks (state, agent, priority, run_at, wait_reason, created_at, max_attempts, retries, retries_left,
-        timeout_ms, source, rule_id, caused_by, key, cwd)
-      VALUES ('queued', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`),
-    insertInput: db.prepare('INSERT INTO task_inputs (seq, metadata, prompt) VALUES (?, ?, ?)'),
+        timeout_ms, source, rule_id, caused_by, key, cwd, once)
+      VALUES ('queued', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)`),
+    insertInput: db.prepare('INSERT INTO task_inputs (seq, metadata, prompt, launch) VALUES (?, ?, ?, ?)'),
     insertImported: db.prepare(`
       INSERT INTO tasks (seq, retries, retries_left, ${IMPORTED_COLUMNS})
       VALUES (:seq, 0, 0, ${IMPORTED_COLUMNS.replace(/\w+/g, ':$&')})`),
     stateOf: db.prepare('SELECT state, key FROM tasks WHERE seq = ?'),
+    byOnce: db.prepare('SELECT seq, state FROM tasks INDEXED BY tasks_once WHERE once = ?'),
     activeByKey: db.prepare(`
       SELECT seq, state FROM tasks INDEXED BY tasks_active_key
       WHERE key = ? AND state IN ('queued', 'running')`),

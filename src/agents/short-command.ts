@@ -1,0 +1,109 @@
+import { spawn } from 'node:child_process';
+import { type Clock, sleep } from '../platform/clock.js';
+import { agentEnvironment } from './environment.js';
+import { findProgram } from './launcher.js';
+import { endTree, reapStrays } from './process-tree.js';
+
+export interface ShortCommand {
+  /** By which its processes are found, a UUID. */
+  mark: string;
+  /** Program and arguments; the program is looked up as an agent's is. */
+  command: readonly string[];
+  env: Readonly<Record<string, string>>;
+  stdin: string;
+  timeoutMs: number;
+  signal: AbortSignal;
+}
+
+export interface ShortAnswer {
+  /** Null where a signal ended it. */
+  exitCode: number | null;
+  timedOut: boolean;
+  /** The end of what it wrote there. */
+  stderr: string;
+}
+
+const STDERR_KEPT = 4_096;
+const KILL_GRACE_MS = 1_000;
+
+/**
+ * Runs programs that answer a question by their exit code: within a time, in the environment of agents, and with none of
+ * their processes left afterwards. Unlike an agent they do not outlive the daemon.
+ */
+export class ShortCommands {
+  readonly #clock: Clock;
+  readonly #projectRoot: string;
+  readonly #base: Readonly<Record<string, string | undefined>>;
+
+  constructor(options: {
+    clock: Clock;
+    projectRoot: string;
+    environment: Readonly<Record<string, string | undefined>>;
+  }) {
+    this.#clock = options.clock;
+    this.#projectRoot = options.projectRoot;
+    this.#base = options.environment;
+  }
+
+  /** Resolves when none of its processes is left. Rejects where the program cannot be run. */
+  async run(request: ShortCommand): Promise<ShortAnswer> {
+    const { mark, command, env: fixed, stdin, timeoutMs, signal } = request;
+    const [program = '', ...args] = command;
+    const env = agentEnvironment({
+      base: this.#base,
+      allow: [],
+      provider: {},
+      fixed,
+      eventFile: null,
+      taskId: '',
+      attemptId: mark,
+      projectRoot: this.#projectRoot,
+    });
+    const path = findProgram({ program, args, env, cwd: this.#projectRoot, projectRoot: this.#projectRoot });
+    const child = spawn(path, args, {
+      cwd: this.#projectRoot,
+      env,
+      detached: true,
+      stdio: ['pipe', 'ignore', 'pipe'],
+    });
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr = (stderr + text).slice(-STDERR_KEPT);
+    });
+    // One that does not read its stdin closes the pipe under us.
+    child.stdin.on('error', () => undefined).end(stdin);
+    const exited = new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject).once('exit', resolve);
+    });
+    const over = new AbortController();
+    const stop = (): void => over.abort();
+    signal.addEventListener('abort', stop, { once: true });
+    const late = sleep(this.#clock, signal.aborted ? 0 : timeoutMs, over.signal).then(() => 'late' as const);
+    try {
+      const first = await Promise.race([exited, late]);
+      const exitCode = first === 'late' ? null : first;
+      await endTree({
+        attemptId: mark,
+        leader: undefined,
+        graceMs: first === 'late' ? KILL_GRACE_MS : 0,
+        clock: this.#clock,
+      });
+      return { exitCode, timedOut: first === 'late', stderr };
+    } finally {
+      over.abort();
+      signal.removeEventListener('abort', stop);
+      child.stderr.destroy();
+    }
+  }
+
+  /** Ends what carries one of the marks: commands of a daemon that was killed. */
+  async endLeft(marks: readonly string[]): Promise<void> {
+    const ours = new Set(marks);
+    await reapStrays({
+      projectRoot: this.#projectRoot,
+      isOurs: (id) => ours.has(id),
+      graceMs: KILL_GRACE_MS,
+      clock: this.#clock,
+    });
+  }
+}

@@ -1,0 +1,377 @@
+import type { StateDatabase } from '../database/state-database.js';
+import { type Clock, sleep, type Timer } from '../platform/clock.js';
+import type { Log } from '../platform/log.js';
+import type { AutomationStatus, RuleVerdict, TraceAnswer } from '../protocol/automation.js';
+import type { RuleConfig } from '../protocol/config/config-schema.js';
+import { AiwgdError, messageOf } from '../protocol/errors.js';
+import type { AiwgEvent, NewEvent } from '../protocol/event.js';
+import { type Batch, Batches } from './batches.js';
+import { CommandQuestions } from './command-questions.js';
+import { Decisions } from './decisions.js';
+import { GateKeeper } from './gates/gate-keeper.js';
+import { Lineage } from './lineage.js';
+import type { BuiltIn, CommandPort, DeadLetterPort, Publish, TaskPort } from './ports.js';
+import { ReadyRule } from './ready-rule.js';
+import { RuleBook } from './rule-book.js';
+import { ruleStatus } from './rule-status.js';
+import type { Facts } from './rules/conditions.js';
+import { dryRun, type TriedRule } from './rules/dry-run.js';
+import { replay } from './rules/replay.js';
+import { RuleIndex } from './rules/rule-index.js';
+import { explainTrigger } from './rules/triggers.js';
+import type { RunContext } from './runs/run-context.js';
+import { type RunRecord, RunRecords, splitOwner } from './runs/run-records.js';
+import { Runs } from './runs/runs.js';
+import { TaskWaits } from './runs/task-waits.js';
+import { Traces } from './traces.js';
+
+export interface AutomationOptions {
+  db: StateDatabase;
+  clock: Clock;
+  log: Log;
+  rules: readonly RuleConfig[];
+  publish: Publish;
+  tasks: TaskPort;
+  commands: CommandPort;
+  deadLetters: DeadLetterPort;
+  builtIns: Readonly<Record<string, BuiltIn>>;
+  /** The daemon's environment, for secrets to sign with. */
+  environment: Readonly<Record<string, string | undefined>>;
+  version: string;
+  gateMinutes: () => number;
+  /** The files of what built-in actions said. */
+  outcomes: { write: RunContext['writeOutcome']; forget: (runIds: readonly string[]) => void };
+  /** The newest events, oldest first, for dry runs. */
+  history: () => AiwgEvent[];
+  random?: () => number;
+}
+
+const RETRY_MS = 1_000;
+/** Events that wait in memory while the disk takes nothing. */
+const MOST_MISSED = 10_000;
+const RECENT_EXECUTIONS = 20;
+const UNSEEN_LOOKED_AT = 50;
+
+/**
+ * Makes of events what the rules say. An event is taken in within the call that publishes it, and on disk what follows
+ * from it before that returns: neither a crash nor a restart loses a firing, or fires twice.
+ */
+export class AutomationEngine {
+  readonly gates: GateKeeper;
+  readonly runs: Runs;
+  readonly records: RunRecords;
+  readonly #options: AutomationOptions;
+  readonly #book: RuleBook;
+  readonly #lineage: Lineage;
+  readonly #batches: Batches;
+  readonly #questions: CommandQuestions;
+  readonly #traces: Traces;
+  readonly #decisions: Decisions;
+  #rules = new Map<string, ReadyRule>();
+  #index: RuleIndex;
+  /** The rules that an event descends from that is being published by a run. */
+  #descent: readonly string[] | undefined;
+  /** The evaluation of each rule's newest batch: one after the other. */
+  readonly #settling = new Map<string, Promise<void>>();
+  #missed: AiwgEvent[] = [];
+  #missedTimer: Timer | undefined;
+  readonly #over = new AbortController();
+
+  constructor(options: AutomationOptions) {
+    const { db, clock, log, publish, tasks } = options;
+    this.#options = options;
+    this.#book = new RuleBook(db);
+    this.#lineage = new Lineage(db, clock);
+    this.records = new RunRecords(db, options.outcomes.forget);
+    this.gates = new GateKeeper({
+      db,
+      clock,
+      log,
+      publish,
+      onAnswered: (_gate, runId) => db.afterCommit(() => this.runs.gateAnswered(runId)),
+    });
+    const context: RunContext = {
+      ...options,
+      writeOutcome: options.outcomes.write,
+      records: this.records,
+      waits: new TaskWaits(tasks, clock),
+      gates: this.gates,
+      publish: (event, rules) => this.#publishFrom(event, rules),
+      recordLineage: (id, rules) => this.#lineage.record(id, rules),
+      random: options.random ?? Math.random,
+    };
+    this.runs = new Runs(context, (record) => this.#runEnded(record));
+    this.#traces = new Traces(db, clock, (runId) => this.runs.reportsOf(runId));
+    this.#questions = new CommandQuestions(db, options.commands);
+    this.#batches = new Batches({
+      db,
+      clock,
+      onDue: (batch) => this.#settleInTurn(batch),
+      onOverflow: (ruleId) =>
+        log.warn({ ruleId }, 'Too many files wait for a rule: it will not see the oldest'),
+    });
+    this.#decisions = new Decisions({ ...options, book: this.#book, runs: this.runs, traces: this.#traces });
+    this.#index = this.#make(options.rules);
+  }
+
+  /** Takes up what an earlier daemon left: events that waited, runs, gates. Tasks must be known to the queue by now. */
+  async start(): Promise<void> {
+    const { tasks } = this.#options;
+    await this.#questions.start();
+    for (const taskId of this.#lineage.openTasks()) {
+      const task = await tasks.get(taskId);
+      if (task?.state !== 'running') this.#lineage.ended(taskId);
+    }
+    this.gates.start();
+    this.#batches.load((ruleId) => this.#rules.has(ruleId));
+    this.runs.start();
+  }
+
+  /** Other rules hold from the next event on; runs that are at work go on as they were begun. */
+  reconfigure(rules: readonly RuleConfig[]): void {
+    this.#index = this.#make(rules);
+  }
+
+  #make(rules: readonly RuleConfig[]): RuleIndex {
+    this.#rules = new Map(rules.map((rule) => [rule.id, new ReadyRule(rule)]));
+    return new RuleIndex(rules);
+  }
+
+  /** Takes an event in, within the call that publishes it. Never throws: what cannot be written now is tried again. */
+  readonly take = (event: AiwgEvent): void => {
+    this.runs.note(event);
+    try {
+      this.#take(event);
+    } catch (error) {
+      // A source that had opened a transaction sees it fail, and reports the event again.
+      if (this.#options.db.inTransaction) {
+        this.#options.db.fail(error instanceof Error ? error : new Error(String(error)));
+        return;
+      }
+      this.#options.log.warn(
+        { event: event.id, reason: messageOf(error) },
+        'An event cannot be taken in now',
+      );
+      this.#missed.push(event);
+      if (this.#missed.length > MOST_MISSED) this.#missed.shift();
+      this.#missedTimer ??= this.#options.clock.setTimer(RETRY_MS, () => this.#takeMissed());
+    }
+  };
+
+  #takeMissed(): void {
+    this.#missedTimer = undefined;
+    const missed = this.#missed;
+    this.#missed = [];
+    for (const event of missed) this.take(event);
+  }
+
+  #take(event: AiwgEvent): void {
+    this.#lineage.follow(event);
+    const candidates = this.#index.candidates(event);
+    if (candidates.length === 0) return;
+    const ancestry =
+      this.#descent === undefined ? this.#lineage.of(event) : { rules: this.#descent, via: 'a run' };
+    const passing = candidates.flatMap(({ id }) => {
+      const rule = this.#rules.get(id);
+      return rule !== undefined && this.#decisions.passes(rule, event, ancestry) ? [rule] : [];
+    });
+    if (passing.length === 0) return;
+    this.#options.db.transaction(() => {
+      for (const rule of passing) this.#admit(rule, event, ancestry.rules);
+    });
+  }
+
+  /** Acts at once where nothing is open, else lets the event wait. */
+  #admit(rule: ReadyRule, event: AiwgEvent, rules: readonly string[]): void {
+    const facts = rule.facts(this.#book, this.#options.clock.now());
+    if (rule.conditions.now(event, facts) === 'open') {
+      this.#batches.add(rule.id, { event, rules }, rule.conditions.waitMs(event, facts));
+      return;
+    }
+    const path = event.payload['path'];
+    const files = event.source === 'file_watcher' && typeof path === 'string' ? [path] : [];
+    const { reports } = rule.conditions.explain(event, facts);
+    this.#decisions.fire(rule, { ruleId: rule.id, event, files, count: 1, rules, upTo: null }, reports);
+  }
+
+  #settleInTurn(batch: Batch): void {
+    const before = this.#settling.get(batch.ruleId) ?? Promise.resolve();
+    const mine = before
+      .then(() => this.#settle(batch))
+      .catch((error: unknown) => {
+        this.#options.log.error({ err: error, ruleId: batch.ruleId }, 'A batch of events met a fault');
+      })
+      .finally(() => {
+        if (this.#settling.get(batch.ruleId) === mine) this.#settling.delete(batch.ruleId);
+      });
+    this.#settling.set(batch.ruleId, mine);
+  }
+
+  /** The batch stays on disk until what became of it is. */
+  async #settle(batch: Batch): Promise<void> {
+    const { db, clock } = this.#options;
+    const rule = this.#rules.get(batch.ruleId);
+    const facts = rule?.facts(this.#book, clock.now());
+    const verdict =
+      rule && facts && this.#decisions.held(rule) === undefined
+        ? await rule.conditions.settled(batch.event, facts, (one, event) => this.#questions.ask(one, event))
+        : undefined;
+    while (!this.#over.signal.aborted) {
+      try {
+        db.transaction(() => {
+          this.#batches.done(batch);
+          if (rule !== undefined) this.#decisions.settled(rule, batch, verdict);
+        });
+        return;
+      } catch {
+        // The database has told its fault.
+        await sleep(clock, RETRY_MS, this.#over.signal);
+      }
+    }
+  }
+
+  #publishFrom(event: NewEvent, rules: readonly string[]): AiwgEvent {
+    const before = this.#descent;
+    this.#descent = rules;
+    try {
+      const published = this.#options.publish(event);
+      this.#lineage.record(published.id, rules);
+      return published;
+    } finally {
+      this.#descent = before;
+    }
+  }
+
+  #runEnded({ owner, endedAt }: RunRecord): void {
+    const [kind, id] = splitOwner(owner);
+    if (kind !== 'rule') return;
+    try {
+      this.#book.change(id, { lastEndedAt: endedAt });
+    } catch (error) {
+      this.#options.log.warn(
+        { ruleId: id, reason: messageOf(error) },
+        'The end of a run is not noted for the cooldown',
+      );
+    }
+  }
+
+  /** Delivers a dead letter again: the action that failed gets one try. Rejects with its error. */
+  async redeliver(ruleId: string, event: AiwgEvent): Promise<void> {
+    const rule = this.#rules.get(ruleId);
+    if (rule === undefined) throw noSuchRule(ruleId);
+    const again = this.runs.tryAgain(rule.owner, event.id);
+    if (again !== undefined) return again;
+    const batch: Batch = { ruleId, event, files: [], count: 1, rules: [], upTo: null };
+    const refused = this.#options.db.transaction(() => this.#decisions.fire(rule, batch, []));
+    if (refused !== undefined) throw new AiwgdError('CONFLICT', `The rule ${ruleId} cannot run: ${refused}.`);
+  }
+
+  status(): AutomationStatus {
+    return {
+      enabled: !this.#book.allDisabled,
+      ruleCount: this.#rules.size,
+      rules: [...this.#rules.values()].map((rule) =>
+        ruleStatus(
+          rule,
+          this.#book.of(rule.id),
+          this.runs.counts(rule.owner),
+          this.#batches.waiting(rule.id),
+        ),
+      ),
+      recentExecutions: this.records.recent(RECENT_EXECUTIONS),
+    };
+  }
+
+  /** Lets a rule go on, or all of automation. NOT_FOUND; CONFLICT for a rule that the configuration switches off. */
+  enable(ruleId?: string): void {
+    const { db, log } = this.#options;
+    if (ruleId === undefined) {
+      db.transaction(() => this.#book.disableAll(false), { durable: true });
+    } else {
+      const { config } = this.#rule(ruleId);
+      if (!config.enabled) {
+        throw new AiwgdError(
+          'CONFLICT',
+          `The rule ${ruleId} is switched off in the configuration: set its \`enabled\` to true there, and reload.`,
+        );
+      }
+      const change = { disabled: false, paused: false, fires: [] };
+      db.transaction(() => this.#book.change(ruleId, change), { durable: true });
+    }
+    log.info({ ruleId: ruleId ?? null }, 'automation enabled');
+  }
+
+  /** Keeps a rule from firing, or all of them, also after a restart. NOT_FOUND. */
+  disable(ruleId?: string): void {
+    const { db, log } = this.#options;
+    if (ruleId !== undefined) this.#rule(ruleId);
+    db.transaction(
+      () =>
+        ruleId === undefined ? this.#book.disableAll(true) : this.#book.change(ruleId, { disabled: true }),
+      { durable: true },
+    );
+    log.info({ ruleId: ruleId ?? null }, 'automation disabled');
+  }
+
+  /** Which rules would fire on the event, and why not the others. Nothing is done. */
+  test(event: AiwgEvent, ruleId?: string): RuleVerdict[] {
+    return dryRun(this.#tried(ruleId), event, (id) => this.#factsOf(id));
+  }
+
+  /** Which rules would have fired on the events of the history from `since` on (ms since 1970). */
+  testHistory(since: number, ruleId?: string): RuleVerdict[] {
+    const events = this.#options.history().filter(({ timestamp }) => Date.parse(timestamp) >= since);
+    return replay(this.#tried(ruleId), events);
+  }
+
+  trace(ruleId: string | undefined, limit: number): TraceAnswer {
+    const rules = ruleId === undefined ? [...this.#rules.values()] : [this.#rule(ruleId)];
+    const silent = rules.filter(({ id }) => !this.#traces.has(id));
+    return {
+      entries: this.#traces.list(ruleId, limit),
+      unseen: silent
+        .slice(0, UNSEEN_LOOKED_AT)
+        .map((rule) => ({ ruleId: rule.id, why: this.#whyUnseen(rule) })),
+    };
+  }
+
+  close(): void {
+    this.#over.abort();
+    this.#missedTimer?.cancel();
+    this.#batches.close();
+    this.#questions.close();
+    this.runs.close();
+    this.gates.close();
+    this.#traces.close();
+  }
+
+  #tried(ruleId: string | undefined): TriedRule[] {
+    const { allDisabled } = this.#book;
+    return (ruleId === undefined ? [...this.#rules.values()] : [this.#rule(ruleId)]).map((rule) => {
+      const { disabled, paused } = this.#book.of(rule.id);
+      const enabled = rule.config.enabled && !disabled && !allDisabled;
+      return { config: rule.config, conditions: rule.conditions, enabled, paused };
+    });
+  }
+
+  #factsOf(ruleId: string): Facts {
+    return this.#rule(ruleId).facts(this.#book, this.#options.clock.now());
+  }
+
+  #whyUnseen(rule: ReadyRule): string {
+    const newest = this.#options.history().at(-1);
+    if (newest === undefined) return 'There has been no event yet.';
+    const { why } = explainTrigger(rule.config, newest);
+    return `No event has triggered it. The newest event, ${newest.type}: ${why}.`;
+  }
+
+  #rule(ruleId: string): ReadyRule {
+    const rule = this.#rules.get(ruleId);
+    if (rule === undefined) throw noSuchRule(ruleId);
+    return rule;
+  }
+}
+
+function noSuchRule(ruleId: string): AiwgdError {
+  return new AiwgdError('NOT_FOUND', `There is no rule ${ruleId}; aiwgd automation status shows them.`);
+}

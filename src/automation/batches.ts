@@ -1,0 +1,201 @@
+import type { StateDatabase } from '../database/state-database.js';
+import type { Clock, Timer } from '../platform/clock.js';
+import type { AiwgEvent } from '../protocol/event.js';
+
+/** Events that a rule acts on together. */
+export interface Batch {
+  ruleId: string;
+  /** The newest. */
+  event: AiwgEvent;
+  /** Paths of all of them, each once, in the order of their first change. */
+  files: string[];
+  count: number;
+  /** The rules that brought them about. */
+  rules: readonly string[];
+  /** By which it is taken out of the database; null where it never was there. */
+  upTo: number | null;
+}
+
+/** An event that came for a rule. */
+export interface Arrival {
+  event: AiwgEvent;
+  /** The rules that brought it about. */
+  rules: readonly string[];
+}
+
+/** A storm that never ends is acted upon after so many times the quiet that was asked for, but not within a minute. */
+const LONGEST_WAIT_FACTOR = 10;
+const LEAST_LONGEST_WAIT_MS = 60_000;
+/** Events of one rule that may wait; beyond, the oldest count no more than their number. */
+export const MOST_WAITING = 100_000;
+
+const TABLE = `
+CREATE TABLE IF NOT EXISTS rule_inbox (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  rule_id TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  due_ms INTEGER NOT NULL,
+  rules TEXT NOT NULL,
+  event TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS rule_inbox_by_rule ON rule_inbox (rule_id, id);
+`;
+
+interface Waiting {
+  event: AiwgEvent;
+  files: Set<string>;
+  count: number;
+  rules: Set<string>;
+  lastId: number;
+  /** By the monotonic clock. */
+  firstAt: number;
+  dueAt: number;
+  overflown: boolean;
+}
+
+export interface BatchesOptions {
+  db: StateDatabase;
+  clock: Clock;
+  /** The time of a batch has come. The batch stays on disk until `done`; a new one is begun for what comes meanwhile. */
+  onDue: (batch: Batch) => void;
+  /** More paths wait than there is room for: told once for each batch. */
+  onOverflow: (ruleId: string) => void;
+}
+
+/** Events that wait: for quiet, or for the answer of a command. On disk with the transaction in which they came. */
+export class Batches {
+  readonly #options: BatchesOptions;
+  readonly #waiting = new Map<string, Waiting>();
+  #timer: Timer | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+  #closed = false;
+
+  constructor(options: BatchesOptions) {
+    this.#options = options;
+    options.db.exec(TABLE);
+  }
+
+  /** Takes up what waited when the daemon went down: the quiet is counted anew. Rules that are gone are forgotten. */
+  load(isKnown: (ruleId: string) => boolean): void {
+    const { db } = this.#options;
+    for (const row of db.all('SELECT DISTINCT rule_id FROM rule_inbox')) {
+      const ruleId = String(row['rule_id']);
+      if (!isKnown(ruleId)) {
+        db.run('DELETE FROM rule_inbox WHERE rule_id = ?', ruleId);
+        continue;
+      }
+      const rows = db.all(
+        'SELECT id, due_ms, rules, event FROM rule_inbox WHERE rule_id = ? ORDER BY id',
+        ruleId,
+      );
+      for (const one of rows) {
+        const rules = JSON.parse(String(one['rules'])) as string[];
+        const arrival = { event: JSON.parse(String(one['event'])) as AiwgEvent, rules };
+        this.#join(ruleId, arrival, Number(one['due_ms']), Number(one['id']));
+      }
+    }
+  }
+
+  /** Adds an event that waits for `quietMs` without another; 0: until the next turn. */
+  add(ruleId: string, arrival: Arrival, quietMs: number): void {
+    const { db, clock } = this.#options;
+    const path = pathOf(arrival.event);
+    const waiting = this.#waiting.get(ruleId);
+    const known =
+      waiting !== undefined && (path === undefined ? waiting.count >= MOST_WAITING : waiting.files.has(path));
+    if (known) {
+      db.afterCommit(() => this.#join(ruleId, arrival, quietMs, waiting.lastId));
+      return;
+    }
+    const { id } = db.run(
+      'INSERT INTO rule_inbox (rule_id, at, due_ms, rules, event) VALUES (?, ?, ?, ?, ?)',
+      ruleId,
+      clock.now(),
+      quietMs,
+      JSON.stringify(arrival.rules),
+      JSON.stringify(arrival.event),
+    );
+    db.afterCommit(() => this.#join(ruleId, arrival, quietMs, id));
+  }
+
+  /** Takes the events of a batch out of the database, in the transaction that says what became of them. */
+  done({ ruleId, upTo }: Batch): void {
+    if (upTo === null) return;
+    this.#options.db.run('DELETE FROM rule_inbox WHERE rule_id = ? AND id <= ?', ruleId, upTo);
+  }
+
+  waiting(ruleId: string): number {
+    return this.#waiting.get(ruleId)?.count ?? 0;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+  }
+
+  #join(ruleId: string, { event, rules }: Arrival, quietMs: number, id: number): void {
+    const now = this.#options.clock.monotonic();
+    let waiting = this.#waiting.get(ruleId);
+    if (waiting === undefined) {
+      waiting = {
+        event,
+        files: new Set(),
+        count: 0,
+        rules: new Set(),
+        lastId: id,
+        firstAt: now,
+        dueAt: now,
+        overflown: false,
+      };
+      this.#waiting.set(ruleId, waiting);
+    }
+    const path = pathOf(event);
+    if (path !== undefined) waiting.files.add(path);
+    for (const rule of rules) waiting.rules.add(rule);
+    waiting.event = event;
+    waiting.count += 1;
+    waiting.lastId = Math.max(waiting.lastId, id);
+    const longest = Math.max(LONGEST_WAIT_FACTOR * quietMs, LEAST_LONGEST_WAIT_MS);
+    waiting.dueAt = Math.min(now + quietMs, waiting.firstAt + longest);
+    if (waiting.files.size > MOST_WAITING) this.#dropOldest(ruleId, waiting);
+    this.#arm(waiting.dueAt);
+  }
+
+  #dropOldest(ruleId: string, waiting: Waiting): void {
+    const [oldest] = waiting.files;
+    if (oldest === undefined) return;
+    waiting.files.delete(oldest);
+    if (!waiting.overflown) this.#options.onOverflow(ruleId);
+    waiting.overflown = true;
+  }
+
+  /** A later due time lets the timer stand: it looks again then. */
+  #arm(at: number): void {
+    if (this.#closed || at >= this.#timerAt) return;
+    this.#timer?.cancel();
+    this.#timerAt = at;
+    const ms = at - this.#options.clock.monotonic();
+    this.#timer = this.#options.clock.setTimer(ms, () => this.#look());
+  }
+
+  #look(): void {
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    const now = this.#options.clock.monotonic();
+    let next = Number.POSITIVE_INFINITY;
+    for (const [ruleId, { event, files, count, rules, lastId, dueAt }] of this.#waiting) {
+      if (dueAt > now) {
+        next = Math.min(next, dueAt);
+        continue;
+      }
+      this.#waiting.delete(ruleId);
+      this.#options.onDue({ ruleId, event, files: [...files], count, rules: [...rules], upTo: lastId });
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#arm(next);
+  }
+}
+
+/** The path that an event of the file watcher is about. */
+export function pathOf(event: AiwgEvent): string | undefined {
+  const { path } = event.payload;
+  return event.source === 'file_watcher' && typeof path === 'string' ? path : undefined;
+}

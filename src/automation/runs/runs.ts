@@ -1,0 +1,217 @@
+import type { Timer } from '../../platform/clock.js';
+import type { ActionReport } from '../../protocol/automation.js';
+import { messageOf } from '../../protocol/errors.js';
+import type { AiwgEvent } from '../../protocol/event.js';
+import { Run, TRIES } from './run.js';
+import type { RunContext } from './run-context.js';
+import { type NewRun, type RunRecord, splitOwner } from './run-records.js';
+
+export type Mode = 'single' | 'restart' | 'queued' | 'parallel';
+
+export interface RunRequest extends Omit<NewRun, 'state' | 'createdAt'> {
+  mode: Mode;
+  /** Runs that may be at work and wait, together. */
+  max: number;
+}
+
+/** What became of a request: a run, or a reason why not. */
+export type Offer = { run: RunRecord; why: string } | { run: null; why: string };
+
+/** The runs of one rule or job that have not ended. */
+interface Lane {
+  running: Set<Run>;
+  waiting: Run[];
+}
+
+/** After so long a dead letter is on disk. */
+const LETTER_KEPT_MS = 5_000;
+
+/** All runs, and who may be at work at the same time. */
+export class Runs {
+  readonly #context: RunContext;
+  readonly #onEnded: (record: RunRecord) => void;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #byId = new Map<string, Run>();
+  readonly #letterTimers = new Set<Timer>();
+  #closed = false;
+
+  constructor(context: RunContext, onEnded: (record: RunRecord) => void) {
+    this.#context = context;
+    this.#onEnded = onEnded;
+  }
+
+  /** Takes up what the daemon before has not ended, and the dead letters that it may not have kept. */
+  start(): void {
+    const { records } = this.#context;
+    for (const record of records.withPendingLetter()) this.#keepLetter(record);
+    for (const record of records.active()) {
+      const run = this.#hold(record);
+      if (record.state === 'running') {
+        this.#lane(record.owner).running.add(run);
+        run.start();
+      } else {
+        this.#lane(record.owner).waiting.push(run);
+      }
+    }
+    for (const owner of this.#lanes.keys()) this.#pump(owner);
+  }
+
+  /** Begins a run, lets it wait, or says why there is none. Within the caller's transaction. */
+  offer({ mode, max, ...request }: RunRequest): Offer {
+    const { db, records, clock, recordLineage } = this.#context;
+    const lane = this.#lane(request.owner);
+    const active = lane.running.size + lane.waiting.length;
+    const refused = whyNot(mode, max, active);
+    if (refused !== undefined) return { run: null, why: refused };
+    const waits = mode !== 'parallel' && active > 0;
+    const record = records.insert({
+      ...request,
+      state: waits ? 'waiting' : 'running',
+      createdAt: clock.now(),
+    });
+    const [kind, id] = splitOwner(request.owner);
+    recordLineage(
+      request.event.id,
+      request.rules.filter((rule) => kind !== 'rule' || rule !== id),
+    );
+    const run = this.#hold(record);
+    if (waits) lane.waiting.push(run);
+    else lane.running.add(run);
+    db.onRollback(() => this.#forget(run));
+    db.afterCommit(() => {
+      if (mode === 'restart') this.#replaceOthers(lane, run);
+      if (!waits) run.start();
+    });
+    return { run: record, why: waits ? `${record.id} waits for its turn` : `${record.id} began` };
+  }
+
+  /**
+   * Tries the failed action of a dead letter once more, and goes on with the run when that succeeded. Undefined where no
+   * run of `owner` for that event is known any more; rejects with the new error.
+   */
+  tryAgain(owner: string, eventId: string): Promise<void> | undefined {
+    const record = this.#context.records.failedOn(owner, eventId);
+    if (record === undefined) return undefined;
+    Object.assign(record, { state: 'running', endedAt: null, error: null, letter: null, tries: TRIES });
+    this.#context.records.save(record);
+    const run = this.#hold(record);
+    this.#lane(owner).running.add(run);
+    return run.startAgain();
+  }
+
+  note(event: AiwgEvent): void {
+    this.#context.waits.note(event);
+  }
+
+  gateAnswered(runId: string): void {
+    this.#byId.get(runId)?.gateAnswered();
+  }
+
+  counts(owner: string): { running: number; waiting: number } {
+    const lane = this.#lanes.get(owner);
+    return { running: lane?.running.size ?? 0, waiting: lane?.waiting.length ?? 0 };
+  }
+
+  reportsOf(runId: string): ActionReport[] {
+    return (this.#byId.get(runId)?.record ?? this.#context.records.get(runId))?.reports ?? [];
+  }
+
+  /** Leaves every run as it is on disk, for the next daemon. */
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#letterTimers) timer.cancel();
+    for (const run of this.#byId.values()) run.abandon();
+  }
+
+  #lane(owner: string): Lane {
+    let lane = this.#lanes.get(owner);
+    if (lane === undefined) {
+      lane = { running: new Set(), waiting: [] };
+      this.#lanes.set(owner, lane);
+    }
+    return lane;
+  }
+
+  #hold(record: RunRecord): Run {
+    const run = new Run(record, this.#context, (ended) => this.#ended(ended));
+    this.#byId.set(record.id, run);
+    return run;
+  }
+
+  #forget(run: Run): void {
+    const { id, owner } = run.record;
+    this.#byId.delete(id);
+    const lane = this.#lane(owner);
+    lane.running.delete(run);
+    lane.waiting = lane.waiting.filter((other) => other !== run);
+    if (lane.running.size + lane.waiting.length === 0) this.#lanes.delete(owner);
+  }
+
+  #ended(run: Run): void {
+    const { record } = run;
+    this.#forget(run);
+    if (record.letter === 'pending') this.#keepLetter(record);
+    if (this.#closed) return;
+    this.#onEnded(record);
+    this.#pump(record.owner);
+  }
+
+  /** The next one begins when nobody is at work. */
+  #pump(owner: string): void {
+    const lane = this.#lanes.get(owner);
+    if (lane === undefined || lane.running.size > 0) return;
+    const next = lane.waiting.shift();
+    if (next === undefined) return;
+    lane.running.add(next);
+    next.record.state = 'running';
+    try {
+      this.#context.records.save(next.record);
+    } catch (error) {
+      // Its first step writes it again.
+      this.#context.log.warn({ run: next.record.id }, `A run begins unnoted: ${messageOf(error)}`);
+    }
+    next.start();
+  }
+
+  #replaceOthers(lane: Lane, newest: Run): void {
+    const reason = `${newest.record.id} took its place`;
+    const others = [...lane.running, ...lane.waiting].filter((run) => run !== newest);
+    for (const run of others) {
+      const waits = lane.waiting.includes(run);
+      run.cancel(reason);
+      // One that was not begun has nothing to end: it ends as soon as it is started.
+      if (waits) {
+        lane.waiting = lane.waiting.filter((other) => other !== run);
+        lane.running.add(run);
+        run.start();
+      }
+    }
+  }
+
+  /** A letter is written within a second; until it surely is, the run remembers it for the next daemon. */
+  #keepLetter(record: RunRecord): void {
+    const { deadLetters, clock, records, log } = this.#context;
+    const { event, owner, error, tries } = record;
+    if (!deadLetters.has(owner, event.id)) {
+      deadLetters.add({ event, subscriber: owner, error: error ?? 'failed', attempts: tries });
+    }
+    const timer = clock.setTimer(LETTER_KEPT_MS, () => {
+      this.#letterTimers.delete(timer);
+      try {
+        record.letter = 'kept';
+        records.save(record);
+      } catch (fault) {
+        log.debug({ err: fault, run: record.id }, 'A dead letter stays noted as pending');
+      }
+    });
+    this.#letterTimers.add(timer);
+  }
+}
+
+function whyNot(mode: Mode, max: number, active: number): string | undefined {
+  if (mode === 'single' && active > 0) return 'a run of it is at work, and its mode is single';
+  if (mode === 'queued' && active >= max)
+    return `${active} runs of it are at work or waiting, and its max is ${max}`;
+  if (mode === 'parallel' && active >= max) return `${active} runs of it are at work, and its max is ${max}`;
+  return undefined;
+}
