@@ -282,6 +282,23 @@ describe('the scheduler', () => {
     ]);
   });
 
+  it('does not fire a slot again where something fails after it was written', () => {
+    const { clock, db, run, control, taken, faults } = bench(NOON + 30 * SECOND);
+    run(entry('job', '* * * * *'));
+    control.refuse = () => {
+      db.afterCommit(() => {
+        throw new Error('nobody listens');
+      });
+      return false;
+    };
+    clock.advance(MINUTE);
+    control.refuse = () => false;
+    clock.advance(MINUTE);
+    expect(taken()).toEqual(['job 12:01', 'job 12:02']);
+    expect(db.get('SELECT count(*) AS n FROM effects')).toEqual({ n: 2 });
+    expect(faults).toEqual(['nobody listens', undefined]);
+  });
+
   it('does not pile up slots while they cannot fire', () => {
     const { clock, run, control, taken } = bench(NOON + 30 * SECOND);
     run(entry('job', '* * * * *'));
