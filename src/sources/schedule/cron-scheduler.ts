@@ -235,13 +235,14 @@ export class CronScheduler {
     try {
       db.transaction(() => {
         this.#table.put(state.recordAfter(due.slot));
+        // First of all that follows the commit: should another of these throw, the slot is used all the same.
+        db.afterCommit(() => state.fired(due.slot));
         onSlot({ entry: state.entry, ...due });
       });
     } catch (error) {
       this.#fault(error);
       return false;
     }
-    state.fired(due.slot);
     return true;
   }
 
