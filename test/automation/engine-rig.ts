@@ -8,11 +8,12 @@ import { EventRouter } from '#aiwgd/events/event-router.js';
 import type { Log } from '#aiwgd/platform/log.js';
 import type { TraceEntry } from '#aiwgd/protocol/automation.js';
 import type { JobAction, RuleConfig } from '#aiwgd/protocol/config/config-schema.js';
+import { parseConfig } from '#aiwgd/protocol/config/read-config.js';
 import type { AiwgEvent, NewEvent } from '#aiwgd/protocol/event.js';
 import type { TaskState } from '#aiwgd/protocol/task.js';
 import { FakeClock } from '#aiwgd/testing/fake-clock.js';
 import { tempFolder } from '../support/temp.js';
-import { NOON, rulesOf } from './rule-kit.js';
+import { NOON } from './rule-kit.js';
 
 /** The daemon was killed: nothing that it would have done afterwards happens. */
 export class Killed extends Error {}
@@ -150,6 +151,14 @@ const NO_COMMANDS: CommandPort = {
   run: () => Promise.reject(new Error('no command was expected')),
   endLeft: async () => {},
 };
+
+/** Rules as the configuration yields them. */
+function rulesOf(...rules: object[]): RuleConfig[] {
+  const named = rules.map((rule, index) => ({ id: `r${index}`, ...rule }));
+  const parsed = parseConfig(JSON.stringify({ rules: named }), 'daemon.json');
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
+  return parsed.config.rules;
+}
 
 /** One daemon's part of the rig: everything that a kill ends. */
 interface Daemon {
