@@ -8,6 +8,7 @@ import { EventRouter } from '#aiwgd/events/event-router.js';
 import type { Log } from '#aiwgd/platform/log.js';
 import type { TraceEntry } from '#aiwgd/protocol/automation.js';
 import type { JobAction, RuleConfig } from '#aiwgd/protocol/config/config-schema.js';
+import { AiwgdError } from '#aiwgd/protocol/errors.js';
 import { parseConfig } from '#aiwgd/protocol/config/read-config.js';
 import type { AiwgEvent, NewEvent } from '#aiwgd/protocol/event.js';
 import type { TaskState } from '#aiwgd/protocol/task.js';
@@ -35,6 +36,8 @@ class Life {
 /** A database that can be killed before and after each write, and whose disk can be full. */
 class MortalDatabase extends StateDatabase {
   readonly life: Life;
+  /** Nothing at all is written: a full disk may still take what makes room for itself. */
+  refuses = false;
 
   constructor(path: string, life: Life, clock: FakeClock, log: Log) {
     super({ path, clock, log });
@@ -42,6 +45,7 @@ class MortalDatabase extends StateDatabase {
   }
 
   override run(...args: Parameters<StateDatabase['run']>): ReturnType<StateDatabase['run']> {
+    if (this.refuses) throw new AiwgdError('STORAGE_FULL', 'The disk is full');
     return this.#mortal(() => super.run(...args));
   }
 
@@ -60,11 +64,10 @@ class MortalDatabase extends StateDatabase {
 
   /** Lets no page be added any more, as a full disk does. */
   fill(): void {
-    const pages = this.get('PRAGMA page_count')?.['page_count'] as number;
-    this.exec(`PRAGMA max_page_count = ${pages}`);
     this.exec('CREATE TABLE IF NOT EXISTS ballast (data TEXT)');
+    this.exec('PRAGMA max_page_count = 1');
     try {
-      for (;;) this.run("INSERT INTO ballast VALUES (hex(randomblob(40)))");
+      for (;;) this.run('INSERT INTO ballast VALUES (hex(randomblob(40)))');
     } catch {
       // Full.
     }
