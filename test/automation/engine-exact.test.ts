@@ -18,7 +18,10 @@ const RULES = [
   {
     id: 'chain',
     trigger: { type: 'event', topic: 'looked' },
-    actions: [{ type: 'notify', message: '{{count}}' }, { type: 'command', command: ['./count'] }],
+    actions: [
+      { type: 'notify', message: '{{count}}' },
+      { type: 'command', command: ['./count'] },
+    ],
   },
   {
     id: 'ask',
@@ -104,30 +107,33 @@ test('killed at each single step of its work, the daemon neither forgets nor rep
 
 test('property: killed again and again at any steps, the outcome is the same', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 25 }), { minLength: 2, maxLength: 6 }), async (kills) => {
-      const rig = await Rig.open({ rules: RULES });
-      rig.life.steps = 0;
-      rig.life.killAt = kills[0]!;
-      await report(rig, ['a.ts', 'b.ts']);
-      for (const killAt of kills.slice(1)) {
-        if (!rig.life.alive) await rig.reopen({ later: 1 });
+    fc.asyncProperty(
+      fc.array(fc.integer({ min: 1, max: 25 }), { minLength: 2, maxLength: 6 }),
+      async (kills) => {
+        const rig = await Rig.open({ rules: RULES });
         rig.life.steps = 0;
-        rig.life.killAt = killAt;
-        for (let turn = 0; turn < 12 && rig.life.alive; turn += 1) {
-          try {
-            const [gate] = rig.engine.gates.list();
-            if (gate !== undefined) rig.engine.gates.approve(gate.id, 'me');
-            else if (rig.tasks.open[0] !== undefined) await rig.endTask(rig.tasks.open[0]);
-            await rig.pass(100);
-          } catch (error) {
-            if (!(error instanceof Killed)) throw error;
+        rig.life.killAt = kills[0]!;
+        await report(rig, ['a.ts', 'b.ts']);
+        for (const killAt of kills.slice(1)) {
+          if (!rig.life.alive) await rig.reopen({ later: 1 });
+          rig.life.steps = 0;
+          rig.life.killAt = killAt;
+          for (let turn = 0; turn < 12 && rig.life.alive; turn += 1) {
+            try {
+              const [gate] = rig.engine.gates.list();
+              if (gate !== undefined) rig.engine.gates.approve(gate.id, 'me');
+              else if (rig.tasks.open[0] !== undefined) await rig.endTask(rig.tasks.open[0]);
+              await rig.pass(100);
+            } catch (error) {
+              if (!(error instanceof Killed)) throw error;
+            }
           }
         }
-      }
-      await live(rig);
-      expectExact(rig);
-      rig.kill();
-    }),
+        await live(rig);
+        expectExact(rig);
+        rig.kill();
+      },
+    ),
     { numRuns: 25 },
   );
 }, 60_000);
@@ -144,7 +150,9 @@ test('a webhook that was on its way when the daemon was killed is sent again, un
   onTestFinished(() => server.closeAllConnections());
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/x`;
   const rig = await Rig.open({
-    rules: [{ trigger: { type: 'event', topic: 'go' }, action: { type: 'webhook', url, allow_private: true } }],
+    rules: [
+      { trigger: { type: 'event', topic: 'go' }, action: { type: 'webhook', url, allow_private: true } },
+    ],
   });
   rig.publish('go');
   await until('the webhook is on its way', () => heard.length === 1);

@@ -17,7 +17,9 @@ async function failAll(rig: Rig, most = 10): Promise<void> {
 }
 
 test('an action that fails is tried four times, with growing pauses, and becomes a dead letter', async () => {
-  const rig = await Rig.open({ rules: [{ trigger: ON_GO, actions: [COMMAND, { type: 'notify', message: 'x' }] }] });
+  const rig = await Rig.open({
+    rules: [{ trigger: ON_GO, actions: [COMMAND, { type: 'notify', message: 'x' }] }],
+  });
   const event = rig.publish('go');
   const at: number[] = [];
   for (let tenth = 0; tenth < 140; tenth += 1) {
@@ -74,21 +76,31 @@ test('a try that succeeds ends the matter', async () => {
   expect(rig.letters()).toEqual([]);
 });
 
-test.each(['failed', 'timeout'] as const)('an agent that ends as %s is not paid for a second time', async (state) => {
-  const rig = await Rig.open({ rules: [{ trigger: ON_GO, action: TASK }] });
-  rig.publish('go');
-  await rig.idle();
-  await rig.endTask(rig.tasks.all[0], state, { error: 'why' });
-  await rig.pass(60_000, 6);
-  expect(rig.tasks.all).toHaveLength(1);
-  expect(rig.letters()).toMatchObject([{ attempts: 1, error: `task-0001 ${state}: why` }]);
-});
+test.each(['failed', 'timeout'] as const)(
+  'an agent that ends as %s is not paid for a second time',
+  async (state) => {
+    const rig = await Rig.open({ rules: [{ trigger: ON_GO, action: TASK }] });
+    rig.publish('go');
+    await rig.idle();
+    await rig.endTask(rig.tasks.all[0], state, { error: 'why' });
+    await rig.pass(60_000, 6);
+    expect(rig.tasks.all).toHaveLength(1);
+    expect(rig.letters()).toMatchObject([{ attempts: 1, error: `task-0001 ${state}: why` }]);
+  },
+);
 
 test('a task that a person cancels ends the run, without a letter; one that nobody waits for ends it at once', async () => {
   const rig = await Rig.open({
     rules: [
       { id: 'waits', trigger: ON_GO, actions: [TASK, { type: 'notify', message: 'x' }] },
-      { id: 'goes-on', trigger: ON_GO, actions: [{ ...TASK, wait: false }, { type: 'notify', message: 'y' }] },
+      {
+        id: 'goes-on',
+        trigger: ON_GO,
+        actions: [
+          { ...TASK, wait: false },
+          { type: 'notify', message: 'y' },
+        ],
+      },
     ],
   });
   rig.publish('go');
@@ -107,7 +119,12 @@ test('a task that a person cancels ends the run, without a letter; one that nobo
 
 test('a letter that is delivered again gets one try; the run goes on where it had failed', async () => {
   const rig = await Rig.open({
-    rules: [{ trigger: ON_GO, actions: [{ type: 'notify', message: 'first' }, COMMAND, { type: 'notify', message: 'last' }] }],
+    rules: [
+      {
+        trigger: ON_GO,
+        actions: [{ type: 'notify', message: 'first' }, COMMAND, { type: 'notify', message: 'last' }],
+      },
+    ],
   });
   rig.publish('go');
   await failAll(rig);
@@ -220,7 +237,13 @@ test('what is refused is not tried again; what fails otherwise is', async () => 
 test('a value that is missing is a failure in the trace, and the braces go nowhere', async () => {
   const rig = await Rig.open({
     rules: [
-      { trigger: ON_GO, actions: [{ type: 'notify', message: 'first' }, { type: 'submit_task', prompt: 'See {{payload.pth}}' }] },
+      {
+        trigger: ON_GO,
+        actions: [
+          { type: 'notify', message: 'first' },
+          { type: 'submit_task', prompt: 'See {{payload.pth}}' },
+        ],
+      },
     ],
   });
   rig.publish('go', { path: 'a' });

@@ -5,7 +5,9 @@ const ON_GO = { type: 'event', topic: 'go' };
 const BIG = 'x'.repeat(20_000);
 
 test('a full disk: what a source reports is refused as a whole, and taken in when there is room', async () => {
-  const rig = await Rig.open({ rules: [{ trigger: ON_GO, action: { type: 'submit_task', prompt: '{{payload.n}}' }, mode: 'parallel' }] });
+  const rig = await Rig.open({
+    rules: [{ trigger: ON_GO, action: { type: 'submit_task', prompt: '{{payload.n}}' }, mode: 'parallel' }],
+  });
   rig.db.fill();
   const report = () =>
     rig.batch(() => {
@@ -25,7 +27,11 @@ test('a full disk: what a source reports is refused as a whole, and taken in whe
 test('a full disk: events without a transaction wait in their order, and are taken in once', async () => {
   const rig = await Rig.open({
     rules: [
-      { trigger: { type: 'event', topic: 'go' }, action: { type: 'submit_task', prompt: '{{payload.n}}' }, max: 100 },
+      {
+        trigger: { type: 'event', topic: 'go' },
+        action: { type: 'submit_task', prompt: '{{payload.n}}' },
+        max: 100,
+      },
       {
         trigger: { type: 'file_change', pattern: '**' },
         action: { type: 'submit_task', prompt: '{{payload.path}}' },
@@ -64,7 +70,10 @@ test('a disk that fills up in the middle of a run: the run waits, goes on, and d
           { type: 'submit_task', prompt: 'two' },
         ],
       },
-      { trigger: { type: 'event', topic: 'said' }, action: { type: 'submit_task', prompt: 'three {{payload.all.BIG}}' } },
+      {
+        trigger: { type: 'event', topic: 'said' },
+        action: { type: 'submit_task', prompt: 'three {{payload.all.BIG}}' },
+      },
     ],
   });
   rig.publish('go', { BIG });
@@ -137,7 +146,14 @@ test('stopped on a full disk: no timer is left, nothing is thrown, and the next 
   try {
     const rig = await Rig.open({
       rules: [
-        { trigger: ON_GO, actions: [{ type: 'submit_task', prompt: 'one' }, { type: 'submit_task', prompt: 'two' }], mode: 'restart' },
+        {
+          trigger: ON_GO,
+          actions: [
+            { type: 'submit_task', prompt: 'one' },
+            { type: 'submit_task', prompt: 'two' },
+          ],
+          mode: 'restart',
+        },
       ],
     });
     rig.publish('go', { n: 1 });
@@ -168,8 +184,16 @@ test('close leaves no timer and no fault behind, whatever is at work', async () 
       rules: [
         { trigger: ON_GO, action: { type: 'submit_task', prompt: 'x' } },
         { trigger: ON_GO, action: { type: 'command', command: ['x'] } },
-        { trigger: ON_GO, condition: { type: 'debounce', interval_ms: 60_000 }, action: { type: 'notify', message: 'x' } },
-        { trigger: ON_GO, condition: { type: 'shell', command: ['x'] }, action: { type: 'notify', message: 'x' } },
+        {
+          trigger: ON_GO,
+          condition: { type: 'debounce', interval_ms: 60_000 },
+          action: { type: 'notify', message: 'x' },
+        },
+        {
+          trigger: ON_GO,
+          condition: { type: 'shell', command: ['x'] },
+          action: { type: 'notify', message: 'x' },
+        },
         { trigger: ON_GO, actions: [{ type: 'gate' }, { type: 'notify', message: 'x' }] },
         { trigger: ON_GO, action: { type: 'notify', message: '{{payload.none}}' } },
         { trigger: ON_GO, action: { type: 'webhook', url: 'http://127.0.0.1:9/x', allow_private: true } },
@@ -185,7 +209,10 @@ test('close leaves no timer and no fault behind, whatever is at work', async () 
     });
     for (let n = 0; n < 12; n += 1) rig.publish('go');
     await rig.idle();
-    await rig.endTask(rig.tasks.all.find(({ ruleId }) => ruleId === 'r1'), 'failed');
+    await rig.endTask(
+      rig.tasks.all.find(({ ruleId }) => ruleId === 'r1'),
+      'failed',
+    );
     void rig.router.deadLetters.retry(rig.letters()[0]!.id).catch(heard);
     await rig.idle();
     await rig.stop();
@@ -202,7 +229,11 @@ test('close leaves no timer and no fault behind, whatever is at work', async () 
 test('a fault of one rule is no fault of another, nor of the event', async () => {
   const rig = await Rig.open({
     rules: [
-      { id: 'bad', trigger: ON_GO, action: { type: 'webhook', url: 'http://127.0.0.1:9/x', secret_env: 'UNSET' } },
+      {
+        id: 'bad',
+        trigger: ON_GO,
+        action: { type: 'webhook', url: 'http://127.0.0.1:9/x', secret_env: 'UNSET' },
+      },
       { id: 'good', trigger: ON_GO, action: { type: 'notify', message: 'x' } },
     ],
   });
@@ -210,6 +241,10 @@ test('a fault of one rule is no fault of another, nor of the event', async () =>
   await rig.idle();
   expect(rig.topics(/^notify/)).toHaveLength(1);
   expect(rig.letters()).toMatchObject([
-    { subscriber: 'rule:bad', attempts: 1, error: "The variable UNSET with the secret is not set in the daemon's environment" },
+    {
+      subscriber: 'rule:bad',
+      attempts: 1,
+      error: "The variable UNSET with the secret is not set in the daemon's environment",
+    },
   ]);
 });

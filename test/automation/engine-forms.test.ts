@@ -87,12 +87,23 @@ test('every kind of trigger sets its rule off, and only its own', async () => {
   const rig = await Rig.open({
     rules: [
       { id: 'file', trigger: { type: 'file_change', pattern: '*.md', events: ['delete'] }, action: TASK },
-      { id: 'time', trigger: { type: 'schedule', cron: '0 3 * * *' }, action: { type: 'submit_task', prompt: 'x' } },
-      { id: 'topic', trigger: { type: 'event', topic: 'build.**' }, action: { type: 'submit_task', prompt: 'x' } },
+      {
+        id: 'time',
+        trigger: { type: 'schedule', cron: '0 3 * * *' },
+        action: { type: 'submit_task', prompt: 'x' },
+      },
+      {
+        id: 'topic',
+        trigger: { type: 'event', topic: 'build.**' },
+        action: { type: 'submit_task', prompt: 'x' },
+      },
       { id: 'type', trigger: { type: 'build.failed' }, action: { type: 'submit_task', prompt: 'x' } },
       {
         id: 'several',
-        triggers: [{ type: 'event', topic: 'a' }, { type: 'event', topic: 'b' }],
+        triggers: [
+          { type: 'event', topic: 'a' },
+          { type: 'event', topic: 'b' },
+        ],
         action: { type: 'submit_task', prompt: 'x' },
       },
     ],
@@ -106,8 +117,8 @@ test('every kind of trigger sets its rule off, and only its own', async () => {
   rig.publish('build.step.done');
   rig.publish('b');
   await rig.idle();
-  expect(rig.tasks.all.map(({ ruleId }) => ruleId).toSorted()).toEqual(
-    ['file', 'several', 'time', 'topic', 'type'].toSorted(),
+  expect(new Set(rig.tasks.all.map(({ ruleId }) => ruleId))).toEqual(
+    new Set(['file', 'several', 'time', 'topic', 'type']),
   );
   await rig.endAll();
   expect(rig.tasks.all.filter(({ ruleId }) => ruleId === 'topic')).toHaveLength(2);

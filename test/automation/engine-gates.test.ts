@@ -10,7 +10,10 @@ function notes(rig: Rig): unknown[] {
 }
 
 test('a yes is for exactly what was shown, whatever changed meanwhile, also over a kill', async () => {
-  const rule = { trigger: ON_GO, actions: [GATE, NOTE, { type: 'submit_task', prompt: 'Ship {{payload.v}}' }] };
+  const rule = {
+    trigger: ON_GO,
+    actions: [GATE, NOTE, { type: 'submit_task', prompt: 'Ship {{payload.v}}' }],
+  };
   const rig = await Rig.open({ rules: [rule] });
   const event = rig.publish('go', { v: '1.0' });
   await rig.idle();
@@ -38,7 +41,9 @@ test('an answer is not lost when the daemon is killed right after it', async () 
   await rig.idle();
   rig.engine.gates.approve('gate-0001', 'me');
   await rig.reopen();
-  expect(rig.engine.gates.list().map(({ id, summary }) => [id, summary])).toEqual([['gate-0002', 'Publish 2?']]);
+  expect(rig.engine.gates.list().map(({ id, summary }) => [id, summary])).toEqual([
+    ['gate-0002', 'Publish 2?'],
+  ]);
   rig.engine.gates.reject('gate-0002', 'me', 'not now');
   await rig.reopen();
   expect(notes(rig)).toEqual(['published 1']);
@@ -65,11 +70,15 @@ test('a gate that nobody answers ends the run as rejected, also while no daemon 
 });
 
 test('an action that is too long to be judged fails at once, and asks nobody', async () => {
-  const rig = await Rig.open({ rules: [{ trigger: ON_GO, actions: [GATE, { type: 'submit_task', prompt: '{{payload.text}}' }] }] });
+  const rig = await Rig.open({
+    rules: [{ trigger: ON_GO, actions: [GATE, { type: 'submit_task', prompt: '{{payload.text}}' }] }],
+  });
   rig.publish('go', { v: 1, text: 'x'.repeat(200_000) });
   await rig.pass(60_000, 6);
   expect(rig.engine.gates.list('all')).toEqual([]);
-  expect(rig.letters()).toMatchObject([{ attempts: 1, error: expect.stringContaining('nobody can judge more') }]);
+  expect(rig.letters()).toMatchObject([
+    { attempts: 1, error: expect.stringContaining('nobody can judge more') },
+  ]);
   rig.publish('go', { v: 2, text: 'short' });
   await rig.idle();
   expect(rig.engine.gates.list()).toHaveLength(1);
@@ -82,7 +91,10 @@ test('in mode restart the gate of the run before is withdrawn', async () => {
   rig.publish('go', { v: 2 });
   await rig.idle();
   expect(rig.engine.gates.list().map(({ summary }) => summary)).toEqual(['Publish 2?']);
-  expect(rig.engine.gates.get('gate-0001')).toMatchObject({ state: 'rejected', reason: 'run-0002 took its place' });
+  expect(rig.engine.gates.get('gate-0001')).toMatchObject({
+    state: 'rejected',
+    reason: 'run-0002 took its place',
+  });
   expect(() => rig.engine.gates.approve('gate-0001', 'me')).toThrow(/was rejected/);
   rig.engine.gates.approve('gate-0002', 'me');
   await rig.idle();
@@ -94,7 +106,11 @@ test('what depends on a result that is still to come is filled in when it is kno
     rules: [
       {
         trigger: ON_GO,
-        actions: [GATE, { type: 'submit_task', prompt: 'Sum up' }, { type: 'notify', message: 'It said {{ previous.result }}' }],
+        actions: [
+          GATE,
+          { type: 'submit_task', prompt: 'Sum up' },
+          { type: 'notify', message: 'It said {{ previous.result }}' },
+        ],
       },
     ],
   });

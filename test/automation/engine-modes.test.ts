@@ -135,10 +135,20 @@ test.each(['single', 'queued', 'parallel', 'restart'])(
 );
 
 test('jobs: what is due while a run lasts is passed over, waits, or runs beside it', async () => {
-  const rig = await Rig.open({ actions: { named: { type: 'command', command: ['./x', 'y'], timeout_ms: 5, env: {} } } });
-  const job = { cron: '* * * * *', timezone: null, catch_up: 'none', enabled: true, action: 'named' } as const;
+  const rig = await Rig.open({
+    actions: { named: { type: 'command', command: ['./x', 'y'], timeout_ms: 5, env: {} } },
+  });
+  const job = {
+    cron: '* * * * *',
+    timezone: null,
+    catch_up: 'none',
+    enabled: true,
+    action: 'named',
+  } as const;
   const begin = (id: string, overlap: 'skip' | 'queue' | 'parallel') =>
-    rig.batch(() => rig.jobs.begin({ ...job, id, overlap }, rig.publish('cron.fired', {}, { source: 'scheduler' })));
+    rig.batch(() =>
+      rig.jobs.begin({ ...job, id, overlap }, rig.publish('cron.fired', {}, { source: 'scheduler' })),
+    );
   for (const overlap of ['skip', 'queue', 'parallel'] as const) {
     expect(begin(overlap, overlap)).toMatch(/^run-/);
     const second = begin(overlap, overlap);
@@ -146,8 +156,17 @@ test('jobs: what is due while a run lasts is passed over, waits, or runs beside 
     else expect(second).toMatch(/^run-/);
   }
   await rig.idle();
-  expect(rig.tasks.all.map(({ metadata }) => metadata['jobId'])).toEqual(['skip', 'queue', 'parallel', 'parallel']);
-  expect(rig.tasks.all[0]).toMatchObject({ source: 'schedule', ruleId: null, launch: { command: ['./x', 'y'] } });
+  expect(rig.tasks.all.map(({ metadata }) => metadata['jobId'])).toEqual([
+    'skip',
+    'queue',
+    'parallel',
+    'parallel',
+  ]);
+  expect(rig.tasks.all[0]).toMatchObject({
+    source: 'schedule',
+    ruleId: null,
+    launch: { command: ['./x', 'y'] },
+  });
   expect(rig.jobs.last('skip')).toMatchObject({ lastOutcome: 'skipped' });
   await rig.endAll();
   expect(rig.jobs.last('queue')).toMatchObject({ lastOutcome: 'completed' });
@@ -167,7 +186,10 @@ test('a built-in action reports; one that fails or throws is a failed run withou
   const job = { id: 'j', cron: '* * * * *', timezone: null, catch_up: 'none', enabled: true } as const;
   const begin = () =>
     rig.batch(() =>
-      rig.jobs.begin({ ...job, action: 'doctor', overlap: 'skip' }, rig.publish('cron.fired', {}, { source: 'scheduler' })),
+      rig.jobs.begin(
+        { ...job, action: 'doctor', overlap: 'skip' },
+        rig.publish('cron.fired', {}, { source: 'scheduler' }),
+      ),
     );
   begin();
   await rig.idle();

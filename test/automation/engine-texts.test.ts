@@ -18,7 +18,11 @@ test('text from outside is data everywhere: shown or escaped, never filled in, n
         actions: [
           { type: 'submit_task', prompt: 'See {{payload.text}}', env: { FROM: '${SAFE}' }, wait: false },
           { type: 'notify', message: '{{payload.text}}' },
-          { type: 'emit', topic: 'copy', payload: { whole: '{{payload.text}}', within: 'x{{payload.text}}' } },
+          {
+            type: 'emit',
+            topic: 'copy',
+            payload: { whole: '{{payload.text}}', within: 'x{{payload.text}}' },
+          },
         ],
       },
       { id: 'nul', trigger: ON_GO, action: { type: 'command', command: ['./x', '--', '{{payload.text}}'] } },
@@ -39,7 +43,11 @@ test('text from outside is data everywhere: shown or escaped, never filled in, n
   expect(message).not.toMatch(/[\0\u202e\u001b\n]/);
   expect(rig.topics(/^copy$/)[0]!.payload).toEqual({ whole: NASTY, within: `x${NASTY}` });
   expect(rig.letters()).toMatchObject([
-    { subscriber: 'rule:nul', attempts: 1, error: '{{payload.text}} holds a NUL character, which no argument of a program can.' },
+    {
+      subscriber: 'rule:nul',
+      attempts: 1,
+      error: '{{payload.text}} holds a NUL character, which no argument of a program can.',
+    },
   ]);
 });
 
@@ -61,7 +69,13 @@ test('an argument is what it is, and never an option; each file is one', async (
 
 test('property: a prompt says of any text exactly that text', async () => {
   const rig = await Rig.open({
-    rules: [{ trigger: ON_GO, action: { type: 'submit_task', prompt: 'A {{payload.t}} B', wait: false }, max_per_hour: 1_000 }],
+    rules: [
+      {
+        trigger: ON_GO,
+        action: { type: 'submit_task', prompt: 'A {{payload.t}} B', wait: false },
+        max_per_hour: 1_000,
+      },
+    ],
   });
   await fc.assert(
     fc.asyncProperty(fc.string({ unit: 'binary' }), async (text) => {
@@ -96,7 +110,11 @@ test('a webhook is signed and has the event; it is tried again after a 500, not 
   const rig = await Rig.open({
     environment: { HOOK_SECRET: 's3cret' },
     rules: [
-      { id: 'flaky', trigger: ON_GO, action: { type: 'webhook', url: flaky.url, secret_env: 'HOOK_SECRET', allow_private: true } },
+      {
+        id: 'flaky',
+        trigger: ON_GO,
+        action: { type: 'webhook', url: flaky.url, secret_env: 'HOOK_SECRET', allow_private: true },
+      },
       { id: 'strict', trigger: ON_GO, action: { type: 'webhook', url: strict.url, allow_private: true } },
       { id: 'refused', trigger: ON_GO, action: { type: 'webhook', url: strict.url } },
     ],
@@ -110,9 +128,17 @@ test('a webhook is signed and has the event; it is tried again after a 500, not 
   const { headers, body } = flaky.heard[2]!;
   const signature = createHmac('sha256', 's3cret').update(body).digest('hex');
   expect(headers['x-hub-signature-256']).toBe(`sha256=${signature}`);
-  expect(JSON.parse(body)).toMatchObject({ owner: 'rule:flaky', event: { type: 'go', payload: { text: NASTY } } });
+  expect(JSON.parse(body)).toMatchObject({
+    owner: 'rule:flaky',
+    event: { type: 'go', payload: { text: NASTY } },
+  });
   expect(strict.heard).toHaveLength(1);
-  expect(rig.letters().map(({ subscriber, attempts }) => [subscriber, attempts]).toSorted()).toEqual([
+  expect(
+    rig
+      .letters()
+      .map(({ subscriber, attempts }) => [subscriber, attempts])
+      .toSorted(),
+  ).toEqual([
     ['rule:refused', 1],
     ['rule:strict', 1],
   ]);

@@ -73,7 +73,12 @@ test('20,000 files in one transaction are one batch of 20,000 paths, also over a
 
 test('a batch of a rule that is gone is forgotten; one of a rule that changed is judged as the rule is now', async () => {
   const rule = { trigger: ON_TS, condition: QUIET, action: RUN };
-  const rig = await Rig.open({ rules: [{ id: 'gone', ...rule }, { id: 'changed', ...rule }] });
+  const rig = await Rig.open({
+    rules: [
+      { id: 'gone', ...rule },
+      { id: 'changed', ...rule },
+    ],
+  });
   rig.change('a.ts');
   rig.reconfigure({
     id: 'changed',
@@ -183,7 +188,9 @@ test('what is disabled does nothing, over a kill and a reload, and says so', asy
   await rig.idle();
   expect(rig.topics(/^notify/).map(({ payload }) => payload['ruleId'])).toEqual(['b', 'b']);
   expect(rig.trace('a')).toMatchObject([{ outcome: 'held', why: expect.stringContaining('disabled') }]);
-  expect(rig.trace('off')).toMatchObject([{ outcome: 'held', why: expect.stringContaining('configuration') }]);
+  expect(rig.trace('off')).toMatchObject([
+    { outcome: 'held', why: expect.stringContaining('configuration') },
+  ]);
   rig.engine.disable();
   await rig.reopen();
   rig.publish('go');
