@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { StateDatabase } from '../../database/state-database.js';
 import type { Clock, Timer } from '../../platform/clock.js';
 import type { Log } from '../../platform/log.js';
@@ -194,7 +193,7 @@ export class ChangeReporter {
   #judge(pending: PendingChange): Outcome | undefined {
     const { root, tree, seen, isScanning } = this.#options;
     const { path } = pending;
-    const stats = lookAt(join(root, path));
+    const stats = lookAt(`${root}/${path}`);
     const { folder, name } = splitPath(path);
     const directory = tree.find(folder);
     if (stats === 'unknown' || directory === undefined) return undefined;

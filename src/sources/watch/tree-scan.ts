@@ -34,8 +34,10 @@ export interface TreeScanOptions {
 const STEP = 32;
 const IGNORE_FILE = '.gitignore';
 
+type Kind = 'file' | 'folder' | 'other';
+
 interface Listing {
-  names: { name: string; kind: 'file' | 'folder' | 'other' }[];
+  names: { name: string; kind: Kind }[];
   ignoreText: string | undefined;
 }
 
@@ -119,24 +121,20 @@ export class TreeScan {
   }
 
   *#scanFolder(directory: Directory, request: ScanRequest): Generator<void> {
-    const stats = this.#lookAt(directory.path);
-    if (stats === 'unknown') {
-      this.#options.onReadable(directory.path, new Error('it may not be looked at, or its path is too long'));
-      return;
-    }
-    if (stats === 'gone' || !stats.isDirectory()) {
-      this.bury(directory);
-      return;
-    }
-    const other = directory.inode !== stats.ino || directory.birth !== stats.birthtimeMs;
     // First the watch, then the look: what happens in between is told twice rather than not at all.
     const listing = this.#options.watches.attach(directory) ? this.#list(directory) : undefined;
-    const again = this.#lookAt(directory.path);
-    const swapped = again === 'gone' || again === 'unknown' || again.ino !== stats.ino || !again.isDirectory();
-    if (listing === undefined || swapped) {
+    // Only now, so that nothing counts that was read through a link which has taken the folder's place.
+    const stats = this.#lookAt(directory.path);
+    if (stats === 'unknown') {
+      const reason = new Error('it may not be looked at, or its path is too long');
+      this.#options.onReadable(directory.path, reason);
+      return;
+    }
+    if (listing === undefined || stats === 'gone' || !stats.isDirectory()) {
       this.#vanished(directory);
       return;
     }
+    const other = directory.inode !== stats.ino || directory.birth !== stats.birthtimeMs;
     const last = directory.place;
     const place = this.#placeOf(directory, listing.ignoreText, last);
     if (place === undefined) {
@@ -146,10 +144,16 @@ export class TreeScan {
     directory.place = place;
     directory.inode = stats.ino;
     directory.birth = stats.birthtimeMs;
-    yield* this.#compare(directory, place, listing, { ...request, deep: request.deep || other || place !== last }, last);
+    yield* this.#compare(
+      directory,
+      place,
+      listing,
+      { ...request, deep: request.deep || other || place !== last },
+      last,
+    );
   }
 
-  /** Gone between two looks, or something else by now: that needs another look, from above. */
+  /** Gone, or something else by now: that needs another look, from above. */
   #vanished(directory: Directory): void {
     this.bury(directory);
     if (directory.parent?.place !== undefined) {
@@ -225,7 +229,9 @@ export class TreeScan {
   /** Whether the name stands for another folder than the one that is watched. */
   #isOther(directory: Directory): boolean {
     const stats = this.#lookAt(directory.path);
-    return typeof stats === 'string' || stats.ino !== directory.inode || stats.birthtimeMs !== directory.birth;
+    return (
+      typeof stats === 'string' || stats.ino !== directory.inode || stats.birthtimeMs !== directory.birth
+    );
   }
 
   #compareFile(
@@ -312,7 +318,7 @@ export class TreeScan {
   }
 
   #lookAt(path: string): ReturnType<typeof lookAt> {
-    return lookAt(join(this.#options.root, path));
+    return lookAt(`${this.#options.root}/${path}`);
   }
 
   /** What is in a folder; undefined where it is no folder any more, nothing where it may not be read. */
@@ -363,7 +369,7 @@ function readNames(path: string): Listing['names'] {
   return raw.map((entry) => ({ name: pathOfBytes(entry.name), kind: kindOf(entry) }));
 }
 
-function kindOf(entry: Pick<Dirent, 'isDirectory' | 'isFile' | 'isSymbolicLink'>): 'file' | 'folder' | 'other' {
+function kindOf(entry: Pick<Dirent, 'isDirectory' | 'isFile' | 'isSymbolicLink'>): Kind {
   if (entry.isDirectory()) return 'folder';
   return entry.isFile() || entry.isSymbolicLink() ? 'file' : 'other';
 }
