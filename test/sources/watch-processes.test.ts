@@ -46,11 +46,15 @@ class WatchingProcess {
     await until('it is gone', () => this.#child.signalCode !== null);
   }
 
-  /** The last status, once nothing waits, as was told after this call. */
+  /** Resolves when nothing has waited for three reports of its status. */
   async settled(): Promise<void> {
     const from = this.output.length;
     await until('nothing waits', () =>
-      /"waiting":0\}\n[^]*"waiting":0\}\n[^]*"waiting":0\}\n/.test(this.output.slice(from)),
+      this.output
+        .slice(from)
+        .split('\n')
+        .slice(-4, -1)
+        .every((line, _, lines) => lines.length === 3 && line.includes('"waiting":0')),
     );
   }
 }

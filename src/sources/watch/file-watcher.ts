@@ -38,6 +38,8 @@ export interface FileWatcherStatus {
   waiting: number;
 }
 
+const NOTHING = { files: 0, directories: 0, reported: 0, polled: 0, waiting: 0 };
+
 /**
  * Reports what changes in the watched paths as events `file.create`, `file.modify` and `file.delete`, each change once,
  * also over restarts and crashes. What counts is the difference between the disk and what was reported last, so a file
@@ -90,16 +92,14 @@ export class FileWatcher {
 
   status(): FileWatcherStatus {
     const { enabled, paths } = this.#config;
-    const now = this.#session?.status();
+    const { reported, polled, ...counts } = this.#session?.status() ?? NOTHING;
     return {
       enabled,
       paths: paths.map(({ path }) => path),
-      files: now?.files ?? 0,
-      directories: now?.directories ?? 0,
-      events_received: this.#reportedBefore + (now?.reported ?? 0),
-      polling: (now?.polled ?? 0) > 0,
-      polled_directories: now?.polled ?? 0,
-      waiting: now?.waiting ?? 0,
+      ...counts,
+      events_received: this.#reportedBefore + reported,
+      polling: polled > 0,
+      polled_directories: polled,
     };
   }
 

@@ -2,7 +2,7 @@ import { type Dirent, readdirSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { pathOfBytes, systemPath, within } from './byte-path.js';
 import type { DirectoryWatches } from './directory-watches.js';
-import { entryOf, lookAt, sameEntry } from './file-entry.js';
+import { entryOf, type FileEntry, lookAt, sameEntry } from './file-entry.js';
 import { type Directory, type FileTree, walk } from './file-tree.js';
 import type { SeenFiles } from './seen-files.js';
 import { Place, readIgnoreFile, type WatchView } from './watch-view.js';
@@ -33,6 +33,14 @@ export interface TreeScanOptions {
 /** Files between two points where the work may be interrupted. */
 const STEP = 32;
 const IGNORE_FILE = '.gitignore';
+
+/** A folder that is being looked at. */
+interface Visit extends ScanRequest {
+  directory: Directory;
+  place: Place;
+  /** What was in view in it before. */
+  last: Place | undefined;
+}
 
 type Kind = 'file' | 'folder' | 'other';
 
@@ -108,16 +116,14 @@ export class TreeScan {
     const path = within(directory.path, name);
     const stats = this.#lookAt(path);
     if (stats === 'unknown') return;
-    const known = directory.files.has(name);
-    if (stats !== 'gone' && stats.isDirectory()) {
-      if (known) seen.changed(path, at);
-      if (place.entersFolder(name)) this.scan(directory.inner(name), { reason: 'new', deep: false });
-      return;
-    }
     const inner = directory.directories.get(name);
-    if (inner?.place !== undefined) this.bury(inner, at);
-    const shown = stats !== 'gone' && entryOf(stats) !== undefined && place.showsFile(name);
-    if (known || shown) seen.changed(path, at);
+    if (stats !== 'gone' && stats.isDirectory()) {
+      if (place.entersFolder(name)) this.scan(directory.inner(name), { reason: 'new', deep: false });
+    } else if (inner?.place !== undefined) {
+      this.bury(inner, at);
+    }
+    const isFile = stats !== 'gone' && entryOf(stats) !== undefined;
+    if (directory.files.has(name) || (isFile && place.showsFile(name))) seen.changed(path, at);
   }
 
   *#scanFolder(directory: Directory, request: ScanRequest): Generator<void> {
@@ -144,13 +150,8 @@ export class TreeScan {
     directory.place = place;
     directory.inode = stats.ino;
     directory.birth = stats.birthtimeMs;
-    yield* this.#compare(
-      directory,
-      place,
-      listing,
-      { ...request, deep: request.deep || other || place !== last },
-      last,
-    );
+    const deep = request.deep || other || place !== last;
+    yield* this.#compare({ directory, place, last, reason: request.reason, deep }, listing);
   }
 
   /** Gone, or something else by now: that needs another look, from above. */
@@ -167,50 +168,40 @@ export class TreeScan {
     return outer?.entersFolder(directory.name) ? outer.inner(directory.name, ignoreText, last) : undefined;
   }
 
-  *#compare(
-    directory: Directory,
-    place: Place,
-    { names }: Listing,
-    request: ScanRequest,
-    last: Place | undefined,
-  ): Generator<void> {
+  *#compare(visit: Visit, { names }: Listing): Generator<void> {
+    const { directory, place } = visit;
     const listed = directory.files.size + directory.directories.size > 0 ? new Set<string>() : undefined;
     let count = 0;
     for (const { name, kind } of names) {
       listed?.add(name);
-      if (kind === 'folder') this.#compareFolder(directory, place, name, request, last);
-      else this.#compareFile(directory, place, name, kind, request, last);
+      if (kind === 'folder') this.#compareFolder(visit, name);
+      else this.#compareFile(visit, name, kind);
       count += 1;
       if (count % STEP === 0) yield;
       if (directory.place !== place) return;
     }
     if (listed === undefined) return;
-    for (const name of [...directory.files.keys()]) {
-      if (!listed.has(name)) this.#missing(directory, place, name, request);
-    }
-    for (const inner of [...directory.directories.values()]) {
-      if (listed.has(inner.name)) continue;
-      if (!place.entersFolder(inner.name)) this.leave(inner);
-      // What was made after the list was read has its own event.
-      else if (inner.place !== undefined && this.#lookAt(inner.path) === 'gone') this.bury(inner);
+    for (const name of directory.files.keys()) if (!listed.has(name)) this.#missingFile(visit, name);
+    for (const inner of directory.directories.values()) {
+      if (!listed.has(inner.name)) this.#missingFolder(visit, inner);
     }
   }
 
-  #missing(directory: Directory, place: Place, name: string, request: ScanRequest): void {
+  #missingFile({ directory, place, reason }: Visit, name: string): void {
     const { seen } = this.#options;
     const path = within(directory.path, name);
-    if (place.onlyLeads && !place.named.has(name)) seen.drop(directory, name);
-    else if (request.reason === 'start') seen.missingAtStart(directory, name);
+    if (!place.mayShow(name)) seen.drop(directory, name);
+    else if (reason === 'start') seen.missingAtStart(directory, name);
     else if (this.#lookAt(path) === 'gone') seen.foundChanged(path);
   }
 
-  #compareFolder(
-    directory: Directory,
-    place: Place,
-    name: string,
-    request: ScanRequest,
-    last: Place | undefined,
-  ): void {
+  #missingFolder({ place }: Visit, inner: Directory): void {
+    if (!place.entersFolder(inner.name)) this.leave(inner);
+    // What was made after the list was read has its own event.
+    else if (inner.place !== undefined && this.#lookAt(inner.path) === 'gone') this.bury(inner);
+  }
+
+  #compareFolder({ directory, place, last, reason, deep }: Visit, name: string): void {
     const path = within(directory.path, name);
     if (directory.files.has(name)) this.#options.seen.foundChanged(path);
     const known = directory.directories.get(name);
@@ -219,10 +210,10 @@ export class TreeScan {
       return;
     }
     if (known?.place === undefined) {
-      const isNew = request.reason === 'view' && last?.entersFolder(name) === true;
-      this.scan(directory.inner(name), { reason: isNew ? 'new' : request.reason, deep: false });
-    } else if (request.deep || this.#isOther(known)) {
-      this.scan(known, request);
+      const isNew = reason === 'view' && last?.entersFolder(name) === true;
+      this.scan(directory.inner(name), { reason: isNew ? 'new' : reason, deep: false });
+    } else if (deep || this.#isOther(known)) {
+      this.scan(known, { reason, deep });
     }
   }
 
@@ -234,15 +225,9 @@ export class TreeScan {
     );
   }
 
-  #compareFile(
-    directory: Directory,
-    place: Place,
-    name: string,
-    kind: 'file' | 'other',
-    { reason }: ScanRequest,
-    last: Place | undefined,
-  ): void {
+  #compareFile(visit: Visit, name: string, kind: 'file' | 'other'): void {
     const { seen } = this.#options;
+    const { directory, place } = visit;
     const path = within(directory.path, name);
     const inner = directory.directories.get(name);
     if (inner?.place !== undefined) this.bury(inner);
@@ -254,33 +239,28 @@ export class TreeScan {
     const stats = kind === 'file' ? this.#lookAt(path) : 'gone';
     if (stats === 'unknown') return;
     const entry = stats === 'gone' ? undefined : entryOf(stats);
-    if (stats === 'gone' || entry === undefined) {
-      if (known !== undefined) seen.foundChanged(path);
-    } else if (known !== undefined) {
-      if (!sameEntry(known, entry)) this.#differs(directory, name, stats, reason);
-    } else if (!seen.waits(path)) {
-      this.#unknown(directory, name, stats, reason, last);
+    if (stats !== 'gone' && entry !== undefined) this.#compareEntry(visit, name, stats, entry);
+    else if (known !== undefined) seen.foundChanged(path);
+  }
+
+  #compareEntry({ directory, last, reason }: Visit, name: string, stats: Stats, entry: FileEntry): void {
+    const { seen } = this.#options;
+    const known = directory.files.get(name);
+    const path = within(directory.path, name);
+    if (known !== undefined) {
+      if (sameEntry(known, entry)) return;
+      if (reason === 'start') seen.changedAtStart(directory, name, stats);
+      else seen.foundChanged(path, stats);
+    } else if (seen.waits(path)) {
+      // There was an event of it.
+      return;
+    } else if (reason === 'start') {
+      seen.unknownAtStart(directory, name, stats);
+    } else if (reason === 'new' || last?.showsFile(name) === true) {
+      seen.foundChanged(path, stats);
+    } else {
+      seen.adopt(directory, name, stats);
     }
-  }
-
-  #differs(directory: Directory, name: string, stats: Stats, reason: ScanReason): void {
-    const { seen } = this.#options;
-    if (reason === 'start') seen.changedAtStart(directory, name, stats);
-    else seen.foundChanged(within(directory.path, name), stats);
-  }
-
-  #unknown(
-    directory: Directory,
-    name: string,
-    stats: Stats,
-    reason: ScanReason,
-    last: Place | undefined,
-  ): void {
-    const { seen } = this.#options;
-    if (reason === 'start') seen.unknownAtStart(directory, name, stats);
-    else if (reason === 'new' || last?.showsFile(name) === true) {
-      seen.foundChanged(within(directory.path, name), stats);
-    } else seen.adopt(directory, name, stats);
   }
 
   /** A folder is gone, with all that was in it. */
@@ -303,7 +283,7 @@ export class TreeScan {
     const left = [...walk(directory)];
     for (const out of left) {
       this.#forgetFolder(out);
-      for (const name of [...out.files.keys()]) seen.drop(out, name);
+      for (const name of out.files.keys()) seen.drop(out, name);
     }
     seen.dropWithin(directory.path);
     for (const out of left.toReversed()) tree.prune(out);

@@ -75,7 +75,7 @@ export class RecursiveBackend implements WatchBackend {
     );
     watcher.on('error', (error) => {
       this.close();
-      for (const listener of [...this.#errorListeners]) listener(error);
+      for (const listener of this.#errorListeners) listener(error);
     });
     return watcher;
   }

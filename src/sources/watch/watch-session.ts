@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Timer } from '../../platform/clock.js';
 import type { WatchConfig } from '../../protocol/config/config-schema.js';
-import { isWithin, splitPath } from './byte-path.js';
+import { isWithin, splitPath, within } from './byte-path.js';
 import { ChangeReporter } from './change-reporter.js';
 import { DirectoryWatches } from './directory-watches.js';
 import { FileTable, type TablePath } from './file-table.js';
@@ -51,7 +51,7 @@ export class WatchSession {
 
   /** Makes its tables where they are not there. Throws STORAGE_FULL or STORAGE_FAILED. */
   constructor(options: FileWatcherOptions, config: WatchConfig) {
-    const { root, db, clock, log, publish, onFault } = options;
+    const { root, db, clock, log, onFault } = options;
     this.#options = options;
     this.#config = config;
     this.#view = new WatchView(root, config);
@@ -89,7 +89,11 @@ export class WatchSession {
       this.#view,
     );
     this.#reporter = new ChangeReporter({
-      ...{ root, db, table: this.#table, tree, pending, seen, clock, log, publish, onFault },
+      ...options,
+      table: this.#table,
+      tree,
+      pending,
+      seen,
       git: new GitActivity(root, clock),
       view: () => this.#view,
       isScanning: () => this.#work.busy,
@@ -140,10 +144,7 @@ export class WatchSession {
     });
     db.transaction(() => this.#table.savePaths(new Map(paths)));
     this.#scan.scan(this.#tree.root, { reason: 'view', deep: true });
-    await this.#work.idle();
-    if (this.#closed) return;
-    this.#markComplete();
-    this.#poller.wake();
+    await this.#completeWhenIdle();
   }
 
   status(): { files: number; directories: number; reported: number; polled: number; waiting: number } {
@@ -192,9 +193,9 @@ export class WatchSession {
   #endOfStartScan(): void {
     const saved = this.#table.ignoreDigest;
     if (saved !== undefined && saved !== this.#ignoreDigest()) this.#seen.rulesChangedBeforeStart();
-    for (const directory of [...walk(this.#tree.root)]) {
+    for (const directory of walk(this.#tree.root)) {
       if (directory.place !== undefined) continue;
-      for (const name of [...directory.files.keys()]) this.#seen.missingAtStart(directory, name);
+      for (const name of directory.files.keys()) this.#seen.missingAtStart(directory, name);
     }
   }
 
@@ -220,11 +221,8 @@ export class WatchSession {
   }
 
   #onEvent(directory: Directory, type: 'rename' | 'change', name: string | null): void {
-    const { place } = directory;
-    if (this.#closed || place === undefined) {
-      // Watched, and about to be looked at.
-      return;
-    }
+    // Without a place it is out of view, or will be looked at in a moment.
+    if (this.#closed || directory.place === undefined) return;
     if (name === null || name.includes('\uFFFD')) {
       this.#scan.scan(directory, { reason: 'new', deep: name === null });
       return;
@@ -235,8 +233,11 @@ export class WatchSession {
       this.#scan.check(directory.parent, name, at);
     }
     if (name === IGNORE_FILE && this.#view.respectsGitignore) this.#rulesMayHaveChanged(directory);
-    if (place.onlyLeads && !place.named.has(name)) return;
-    const path = directory.path === '' ? name : `${directory.path}/${name}`;
+    if (directory.place.mayShow(name)) this.#hear(directory, type, name, at);
+  }
+
+  #hear(directory: Directory, type: 'rename' | 'change', name: string, at: number): void {
+    const path = within(directory.path, name);
     const known = directory.files.has(name) || this.#pending.has(path);
     if (known) this.#seen.changed(path, at);
     if (type === 'rename' || !known) this.#scan.check(directory, name, at);
@@ -249,10 +250,13 @@ export class WatchSession {
     this.#rulesTimer = this.#options.clock.setTimer(quiet, () => {
       for (const changed of this.#rulesChanged) this.#scan.scan(changed, { reason: 'view', deep: false });
       this.#rulesChanged.clear();
-      void this.#work.idle().then(() => {
-        if (!this.#closed) this.#markComplete();
-      });
+      void this.#completeWhenIdle();
     });
+  }
+
+  async #completeWhenIdle(): Promise<void> {
+    await this.#work.idle();
+    if (!this.#closed) this.#markComplete();
   }
 
   #onBurst(): void {
