@@ -17,6 +17,8 @@ const watcher = new FileWatcher({
     db.run('INSERT INTO reports (type, path) VALUES (?, ?)', event.type, event.payload.path);
     return { ...event, id: '', timestamp: '' };
   },
+  pollPauseMs: 200,
+  watchAgainMs: 1000,
   onFault: (code, error) => process.stdout.write(`fault ${code} ${error?.message ?? 'over'}\n`),
 });
 await watcher.start();

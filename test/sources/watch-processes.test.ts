@@ -136,15 +136,11 @@ describe('a watcher', () => {
       const database = join(tempFolder(), 'state.db');
       for (let index = 0; index < 50; index += 1) mkdirSync(join(root, `d${index}`));
       // In a user namespace of its own the limit can be lowered for this process alone.
-      const lower = 'echo 20 > /proc/sys/user/max_inotify_watches && exec "$@"';
-      const child = await new WatchingProcess(root, database, { debounce_ms: 5 }, [
-        'unshare',
-        '-Ur',
-        'sh',
-        '-c',
-        lower,
-        'sh',
-      ]).ready();
+      const raised = join(tempFolder(), 'raised');
+      const limit = '/proc/sys/user/max_inotify_watches';
+      const lower = `echo 20 > ${limit} && { until test -e ${raised}; do sleep 0.05; done; echo 500 > ${limit}; } & sleep 0.2; exec "$@"`;
+      const around = ['unshare', '-Ur', 'sh', '-c', lower, 'sh'];
+      const child = await new WatchingProcess(root, database, { debounce_ms: 5 }, around).ready();
       expect(child.output).toMatch(/fault watch\.limit .*max_user_watches/);
       const files = Array.from({ length: 50 }, (_, index) => `d${index}/f`);
       for (const file of files) writeFileSync(join(root, file), 'x');
@@ -154,6 +150,10 @@ describe('a watcher', () => {
       writeFileSync(join(root, 'd49/deep/er/g'), 'x');
       await until('the deletes too', () => reportsIn(database).length === files.length * 2 + 1);
       expect(reportsIn(database)).toContain('file.create d49/deep/er/g');
+      writeFileSync(raised, '');
+      await until('it watches again', () => child.output.includes('fault watch.limit over'));
+      writeFileSync(join(root, 'd49/deep/er/h'), 'x');
+      await until('that is reported', () => reportsIn(database).includes('file.create d49/deep/er/h'));
     },
   );
 });

@@ -60,6 +60,8 @@ export class ChangeReporter {
   #pause = 0;
   #notBefore = -Infinity;
   #closed = false;
+  /** Until `begin`: what a start finds is judged as a whole. */
+  #begun = false;
   #reported = 0;
   #waiting: (() => void)[] = [];
   /** What is yet to be written when every row is saved. */
@@ -74,9 +76,15 @@ export class ChangeReporter {
     return this.#reported;
   }
 
+  /** From now on changes are reported when they are due. */
+  begin(): void {
+    this.#begun = true;
+    this.wake();
+  }
+
   /** Something may be due sooner than was known. */
   wake(): void {
-    if (this.#closed || this.#soon !== undefined) return;
+    if (this.#closed || !this.#begun || this.#soon !== undefined) return;
     const due = this.#nextDue();
     if (due === undefined) return;
     if (this.#timer !== undefined) {

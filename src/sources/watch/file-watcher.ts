@@ -22,6 +22,8 @@ export interface FileWatcherOptions {
   onFault: (code: string, error: Error | undefined) => void;
   /** Shortest pause between two rounds of polling, in milliseconds; 1000 where not given. */
   pollPauseMs?: number;
+  /** After how long a watch that the system refused is tried for again, in milliseconds; 60000 where not given. */
+  watchAgainMs?: number;
 }
 
 export interface FileWatcherStatus {

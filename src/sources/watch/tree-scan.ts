@@ -55,6 +55,7 @@ export class TreeScan {
   /** Names of which something was heard, with the wall time. */
   #checks = new Map<Directory, Map<string, number>>();
   readonly #scans = new Map<Directory, ScanRequest>();
+  readonly #buried: { gone: Directory[]; at: number | undefined }[] = [];
   #view: WatchView;
 
   constructor(options: TreeScanOptions, view: WatchView) {
@@ -90,6 +91,8 @@ export class TreeScan {
       this.#checks = new Map();
       return this.#checkAll(checks);
     }
+    const buried = this.#buried.shift();
+    if (buried !== undefined) return this.#reportBuried(buried);
     for (const [directory, request] of this.#scans) {
       this.#scans.delete(directory);
       return this.#scanFolder(directory, request);
@@ -263,18 +266,28 @@ export class TreeScan {
     }
   }
 
-  /** A folder is gone, with all that was in it. */
+  /** A folder is gone, with all that was in it, as was heard at wall time `at` or found just now. */
   bury(directory: Directory, at?: number): void {
+    const gone = [...walk(directory)];
+    for (const one of gone) this.#forgetFolder(one);
+    this.#buried.push({ gone, at });
+    this.#options.wake();
+  }
+
+  *#reportBuried({ gone, at }: { gone: Directory[]; at: number | undefined }): Generator<void> {
     const { seen, tree } = this.#options;
-    for (const gone of walk(directory)) {
-      this.#forgetFolder(gone);
-      for (const name of gone.files.keys()) {
-        const path = within(gone.path, name);
+    let count = 0;
+    // The innermost first, so that empty ones can be dropped.
+    for (const directory of gone.toReversed()) {
+      for (const name of directory.files.keys()) {
+        const path = within(directory.path, name);
         if (at === undefined) seen.foundChanged(path);
         else seen.changed(path, at);
+        count += 1;
+        if (count % STEP === 0) yield;
       }
+      tree.prune(directory);
     }
-    for (const gone of [...walk(directory)].toReversed()) tree.prune(gone);
   }
 
   /** A folder is out of view, which is no event. */

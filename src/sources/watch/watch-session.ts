@@ -3,7 +3,7 @@ import type { Timer } from '../../platform/clock.js';
 import type { WatchConfig } from '../../protocol/config/config-schema.js';
 import { isWithin, splitPath, within } from './byte-path.js';
 import { ChangeReporter } from './change-reporter.js';
-import { DirectoryWatches } from './directory-watches.js';
+import { DirectoryWatches, WATCH_AGAIN_MS } from './directory-watches.js';
 import { FileTable, type TablePath } from './file-table.js';
 import { type Directory, FileTree, walk } from './file-tree.js';
 import type { FileWatcherOptions } from './file-watcher.js';
@@ -17,6 +17,7 @@ import { TreeScan } from './tree-scan.js';
 import { UnreadableFolders } from './unreadable-folders.js';
 import { platformBackend } from './watch-backend.js';
 import { WatchView } from './watch-view.js';
+import { watchWarnings } from './watch-warnings.js';
 
 /** Rows of the saved table that are read at once. */
 const PAGE = 2_000;
@@ -67,6 +68,7 @@ export class WatchSession {
       clock,
       log,
       polling: config.use_polling,
+      watchAgainMs: options.watchAgainMs ?? WATCH_AGAIN_MS,
       onEvent: (directory, type, name) => this.#onEvent(directory, type, name),
       onBurst: () => this.#onBurst(),
       onFault,
@@ -100,7 +102,7 @@ export class WatchSession {
     });
     this.#poller = new Poller({
       clock,
-      polled: () => this.#watches.polled,
+      polled: () => this.#unwatched(),
       scan: (directory) => this.#scan.scan(directory, { reason: 'new', deep: false }),
       idle: () => this.#work.idle(),
       shortestPauseMs: options.pollPauseMs,
@@ -113,13 +115,15 @@ export class WatchSession {
     const policy = new StartPolicy(this.#table, this.#view, clock.now());
     this.#seen.lookedAt = this.#table.lookedAt ?? clock.now();
     this.#seen.start = { policy, catchUp };
-    this.#options.db.transaction(() => this.#table.savePaths(policy.paths));
+    this.#notePaths(policy.paths);
+    this.#warn();
     await this.#load();
     if (this.#closed) return;
     this.#scan.scan(this.#tree.root, { reason: 'start', deep: false });
     await this.#work.idle();
     if (this.#closed) return;
     this.#endOfStartScan();
+    this.#reporter.begin();
     await this.#reporter.reportDue();
     if (this.#closed) return;
     this.#seen.endStart();
@@ -130,7 +134,7 @@ export class WatchSession {
 
   /** Takes a configuration over that differs in nothing but what shows and when; see `FileWatcher`. */
   async reconfigure(config: WatchConfig): Promise<void> {
-    const { root, clock, db } = this.#options;
+    const { root, clock } = this.#options;
     const last = this.#view;
     this.#config = config;
     this.#pending.debounceMs = config.debounce_ms;
@@ -142,7 +146,7 @@ export class WatchSession {
       const same = known.get(path) === fingerprint && this.#seen.allSaved;
       return [path, { view: fingerprint, since: same ? null : now }];
     });
-    db.transaction(() => this.#table.savePaths(new Map(paths)));
+    this.#notePaths(new Map(paths));
     this.#scan.scan(this.#tree.root, { reason: 'view', deep: true });
     await this.#completeWhenIdle();
   }
@@ -167,6 +171,29 @@ export class WatchSession {
     this.#work.close();
     for (const directory of walk(this.#tree.root)) this.#watches.detach(directory);
     this.#watches.close();
+  }
+
+  /** Also the project's folder itself, where somebody moved it away: nobody tells when it is there again. */
+  #unwatched(): ReadonlySet<Directory> {
+    const { root } = this.#tree;
+    return root.place === undefined ? new Set([root]) : this.#watches.polled;
+  }
+
+  /** Which files the table has by now; where that cannot be written, it is when all of them are saved. */
+  #notePaths(paths: ReadonlyMap<string, TablePath>): void {
+    try {
+      this.#options.db.transaction(() => this.#table.savePaths(paths));
+    } catch (error) {
+      this.#options.log.warn(
+        { err: error },
+        'What is watched could not be noted in the database: tried again',
+      );
+    }
+  }
+
+  #warn(): void {
+    const { root, log } = this.#options;
+    for (const sentence of watchWarnings(root, this.#config)) log.warn({}, sentence);
   }
 
   /** Rows wait to be saved until all folders have been looked at; and some may have got no watch. */
