@@ -47,7 +47,7 @@ describe('what changes in a folder', () => {
 
   it('is one event for a new file and the writes that follow', async () => {
     const project = new Watching();
-    await project.start();
+    await project.start({ debounce_ms: 300 });
     for (let count = 0; count < 20; count += 1) {
       appendFileSync(project.path('log'), 'line\n');
       await new Promise((resolve) => setTimeout(resolve, 2));
