@@ -1,0 +1,369 @@
+import { type Dirent, readdirSync, type Stats } from 'node:fs';
+import { join } from 'node:path';
+import { pathOfBytes, systemPath, within } from './byte-path.js';
+import type { DirectoryWatches } from './directory-watches.js';
+import { entryOf, lookAt, sameEntry } from './file-entry.js';
+import { type Directory, type FileTree, walk } from './file-tree.js';
+import type { SeenFiles } from './seen-files.js';
+import { Place, readIgnoreFile, type WatchView } from './watch-view.js';
+
+/**
+ * What a file is that nobody knew. `new`: it was made just now. `view`: it came into view by a change of the
+ * configuration or of a `.gitignore`, unless it would have been in view before. `start`: what was known before this start decides.
+ */
+export type ScanReason = 'new' | 'view' | 'start';
+
+export interface ScanRequest {
+  reason: ScanReason;
+  /** Also watch and look at all folders beneath anew, though they seem to be the same as ever. */
+  deep: boolean;
+}
+
+export interface TreeScanOptions {
+  root: string;
+  tree: FileTree;
+  watches: DirectoryWatches;
+  seen: SeenFiles;
+  /** Told of a folder that cannot be read, and when it can. */
+  onReadable: (path: string, error: Error | undefined) => void;
+  /** There is work. */
+  wake: () => void;
+}
+
+/** Files between two points where the work may be interrupted. */
+const STEP = 32;
+const IGNORE_FILE = '.gitignore';
+
+interface Listing {
+  names: { name: string; kind: 'file' | 'folder' | 'other' }[];
+  ignoreText: string | undefined;
+}
+
+/** Keeps the tree as the disk is: looks at names that events speak of, and at whole folders, in small steps. */
+export class TreeScan {
+  readonly #options: TreeScanOptions;
+  /** Names of which something was heard, with the wall time. */
+  #checks = new Map<Directory, Map<string, number>>();
+  readonly #scans = new Map<Directory, ScanRequest>();
+  #view: WatchView;
+
+  constructor(options: TreeScanOptions, view: WatchView) {
+    this.#options = options;
+    this.#view = view;
+  }
+
+  /** From the next scan on. */
+  set view(view: WatchView) {
+    this.#view = view;
+  }
+
+  /** Look whether a name in a folder stands for a folder, a file or nothing by now. */
+  check(directory: Directory, name: string, at: number): void {
+    const names = this.#checks.get(directory);
+    if (names === undefined) this.#checks.set(directory, new Map([[name, at]]));
+    else if (!names.has(name)) names.set(name, at);
+    this.#options.wake();
+  }
+
+  /** Look at a whole folder. */
+  scan(directory: Directory, request: ScanRequest): void {
+    const waiting = this.#scans.get(directory);
+    const reason = waiting === undefined || request.reason === 'new' ? request.reason : waiting.reason;
+    this.#scans.set(directory, { reason, deep: request.deep || waiting?.deep === true });
+    this.#options.wake();
+  }
+
+  /** The next piece of work. Names before folders: they are what somebody waits for. */
+  next(): Generator<void> | undefined {
+    if (this.#checks.size > 0) {
+      const checks = this.#checks;
+      this.#checks = new Map();
+      return this.#checkAll(checks);
+    }
+    for (const [directory, request] of this.#scans) {
+      this.#scans.delete(directory);
+      return this.#scanFolder(directory, request);
+    }
+    return undefined;
+  }
+
+  *#checkAll(checks: ReadonlyMap<Directory, ReadonlyMap<string, number>>): Generator<void> {
+    let count = 0;
+    for (const [directory, names] of checks) {
+      for (const [name, at] of names) {
+        this.#checkName(directory, name, at);
+        count += 1;
+        if (count % STEP === 0) yield;
+      }
+    }
+  }
+
+  #checkName(directory: Directory, name: string, at: number): void {
+    const { seen } = this.#options;
+    const { place } = directory;
+    // Of a folder that is gone all has been said.
+    if (place === undefined) return;
+    const path = within(directory.path, name);
+    const stats = this.#lookAt(path);
+    if (stats === 'unknown') return;
+    const known = directory.files.has(name);
+    if (stats !== 'gone' && stats.isDirectory()) {
+      if (known) seen.changed(path, at);
+      if (place.entersFolder(name)) this.scan(directory.inner(name), { reason: 'new', deep: false });
+      return;
+    }
+    const inner = directory.directories.get(name);
+    if (inner?.place !== undefined) this.bury(inner, at);
+    const shown = stats !== 'gone' && entryOf(stats) !== undefined && place.showsFile(name);
+    if (known || shown) seen.changed(path, at);
+  }
+
+  *#scanFolder(directory: Directory, request: ScanRequest): Generator<void> {
+    const stats = this.#lookAt(directory.path);
+    if (stats === 'unknown') {
+      this.#options.onReadable(directory.path, new Error('it may not be looked at, or its path is too long'));
+      return;
+    }
+    if (stats === 'gone' || !stats.isDirectory()) {
+      this.bury(directory);
+      return;
+    }
+    const other = directory.inode !== stats.ino || directory.birth !== stats.birthtimeMs;
+    // First the watch, then the look: what happens in between is told twice rather than not at all.
+    const listing = this.#options.watches.attach(directory) ? this.#list(directory) : undefined;
+    const again = this.#lookAt(directory.path);
+    const swapped = again === 'gone' || again === 'unknown' || again.ino !== stats.ino || !again.isDirectory();
+    if (listing === undefined || swapped) {
+      this.#vanished(directory);
+      return;
+    }
+    const last = directory.place;
+    const place = this.#placeOf(directory, listing.ignoreText, last);
+    if (place === undefined) {
+      this.leave(directory);
+      return;
+    }
+    directory.place = place;
+    directory.inode = stats.ino;
+    directory.birth = stats.birthtimeMs;
+    yield* this.#compare(directory, place, listing, { ...request, deep: request.deep || other || place !== last }, last);
+  }
+
+  /** Gone between two looks, or something else by now: that needs another look, from above. */
+  #vanished(directory: Directory): void {
+    this.bury(directory);
+    if (directory.parent?.place !== undefined) {
+      this.check(directory.parent, directory.name, this.#options.seen.now());
+    }
+  }
+
+  #placeOf(directory: Directory, ignoreText: string | undefined, last: Place | undefined): Place | undefined {
+    if (directory.parent === undefined) return Place.root(this.#view, ignoreText, last);
+    const outer = directory.parent.place;
+    return outer?.entersFolder(directory.name) ? outer.inner(directory.name, ignoreText, last) : undefined;
+  }
+
+  *#compare(
+    directory: Directory,
+    place: Place,
+    { names }: Listing,
+    request: ScanRequest,
+    last: Place | undefined,
+  ): Generator<void> {
+    const listed = directory.files.size + directory.directories.size > 0 ? new Set<string>() : undefined;
+    let count = 0;
+    for (const { name, kind } of names) {
+      listed?.add(name);
+      if (kind === 'folder') this.#compareFolder(directory, place, name, request, last);
+      else this.#compareFile(directory, place, name, kind, request, last);
+      count += 1;
+      if (count % STEP === 0) yield;
+      if (directory.place !== place) return;
+    }
+    if (listed === undefined) return;
+    for (const name of [...directory.files.keys()]) {
+      if (!listed.has(name)) this.#missing(directory, place, name, request);
+    }
+    for (const inner of [...directory.directories.values()]) {
+      if (listed.has(inner.name)) continue;
+      if (!place.entersFolder(inner.name)) this.leave(inner);
+      // What was made after the list was read has its own event.
+      else if (inner.place !== undefined && this.#lookAt(inner.path) === 'gone') this.bury(inner);
+    }
+  }
+
+  #missing(directory: Directory, place: Place, name: string, request: ScanRequest): void {
+    const { seen } = this.#options;
+    const path = within(directory.path, name);
+    if (place.onlyLeads && !place.named.has(name)) seen.drop(directory, name);
+    else if (request.reason === 'start') seen.missingAtStart(directory, name);
+    else if (this.#lookAt(path) === 'gone') seen.foundChanged(path);
+  }
+
+  #compareFolder(
+    directory: Directory,
+    place: Place,
+    name: string,
+    request: ScanRequest,
+    last: Place | undefined,
+  ): void {
+    const path = within(directory.path, name);
+    if (directory.files.has(name)) this.#options.seen.foundChanged(path);
+    const known = directory.directories.get(name);
+    if (!place.entersFolder(name)) {
+      if (known !== undefined) this.leave(known);
+      return;
+    }
+    if (known?.place === undefined) {
+      const isNew = request.reason === 'view' && last?.entersFolder(name) === true;
+      this.scan(directory.inner(name), { reason: isNew ? 'new' : request.reason, deep: false });
+    } else if (request.deep || this.#isOther(known)) {
+      this.scan(known, request);
+    }
+  }
+
+  /** Whether the name stands for another folder than the one that is watched. */
+  #isOther(directory: Directory): boolean {
+    const stats = this.#lookAt(directory.path);
+    return typeof stats === 'string' || stats.ino !== directory.inode || stats.birthtimeMs !== directory.birth;
+  }
+
+  #compareFile(
+    directory: Directory,
+    place: Place,
+    name: string,
+    kind: 'file' | 'other',
+    { reason }: ScanRequest,
+    last: Place | undefined,
+  ): void {
+    const { seen } = this.#options;
+    const path = within(directory.path, name);
+    const inner = directory.directories.get(name);
+    if (inner?.place !== undefined) this.bury(inner);
+    const known = directory.files.get(name);
+    if (!place.showsFile(name)) {
+      if (known !== undefined || seen.waits(path)) seen.drop(directory, name);
+      return;
+    }
+    const stats = kind === 'file' ? this.#lookAt(path) : 'gone';
+    if (stats === 'unknown') return;
+    const entry = stats === 'gone' ? undefined : entryOf(stats);
+    if (stats === 'gone' || entry === undefined) {
+      if (known !== undefined) seen.foundChanged(path);
+    } else if (known !== undefined) {
+      if (!sameEntry(known, entry)) this.#differs(directory, name, stats, reason);
+    } else if (!seen.waits(path)) {
+      this.#unknown(directory, name, stats, reason, last);
+    }
+  }
+
+  #differs(directory: Directory, name: string, stats: Stats, reason: ScanReason): void {
+    const { seen } = this.#options;
+    if (reason === 'start') seen.changedAtStart(directory, name, stats);
+    else seen.foundChanged(within(directory.path, name), stats);
+  }
+
+  #unknown(
+    directory: Directory,
+    name: string,
+    stats: Stats,
+    reason: ScanReason,
+    last: Place | undefined,
+  ): void {
+    const { seen } = this.#options;
+    if (reason === 'start') seen.unknownAtStart(directory, name, stats);
+    else if (reason === 'new' || last?.showsFile(name) === true) {
+      seen.foundChanged(within(directory.path, name), stats);
+    } else seen.adopt(directory, name, stats);
+  }
+
+  /** A folder is gone, with all that was in it. */
+  bury(directory: Directory, at?: number): void {
+    const { seen, tree } = this.#options;
+    for (const gone of walk(directory)) {
+      this.#forgetFolder(gone);
+      for (const name of gone.files.keys()) {
+        const path = within(gone.path, name);
+        if (at === undefined) seen.foundChanged(path);
+        else seen.changed(path, at);
+      }
+    }
+    for (const gone of [...walk(directory)].toReversed()) tree.prune(gone);
+  }
+
+  /** A folder is out of view, which is no event. */
+  leave(directory: Directory): void {
+    const { seen, tree } = this.#options;
+    const left = [...walk(directory)];
+    for (const out of left) {
+      this.#forgetFolder(out);
+      for (const name of [...out.files.keys()]) seen.drop(out, name);
+    }
+    seen.dropWithin(directory.path);
+    for (const out of left.toReversed()) tree.prune(out);
+  }
+
+  #forgetFolder(directory: Directory): void {
+    this.#options.watches.detach(directory);
+    this.#options.onReadable(directory.path, undefined);
+    this.#scans.delete(directory);
+    directory.place = undefined;
+    directory.inode = 0;
+  }
+
+  #lookAt(path: string): ReturnType<typeof lookAt> {
+    return lookAt(join(this.#options.root, path));
+  }
+
+  /** What is in a folder; undefined where it is no folder any more, nothing where it may not be read. */
+  #list(directory: Directory): Listing | undefined {
+    const { root, onReadable } = this.#options;
+    const path = join(root, directory.path);
+    try {
+      const leads = this.#leadingNames(directory);
+      const names = leads ?? readNames(path);
+      onReadable(directory.path, undefined);
+      const hasRules = leads !== undefined || names.some(({ name }) => name === IGNORE_FILE);
+      const ignoreText = hasRules ? readIgnoreFile(systemPath(join(path, IGNORE_FILE))) : undefined;
+      return { names, ignoreText };
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+      onReadable(directory.path, error as Error);
+      // As it was, so that nothing in it counts as deleted.
+      return { names: this.#knownNames(directory), ignoreText: directory.place?.ownIgnoreText };
+    }
+  }
+
+  /** Where a folder only leads to watched ones, nothing else in it is looked at, however much there is. */
+  #leadingNames(directory: Directory): Listing['names'] | undefined {
+    const names = this.#view.leadingNames(directory.path);
+    return names?.flatMap((name) => {
+      const stats = this.#lookAt(within(directory.path, name));
+      if (typeof stats === 'string') return [];
+      return [{ name, kind: stats.isDirectory() ? ('folder' as const) : ('file' as const) }];
+    });
+  }
+
+  #knownNames(directory: Directory): Listing['names'] {
+    return [
+      ...[...directory.files.keys()].map((name) => ({ name, kind: 'file' as const })),
+      ...[...directory.directories.keys()].map((name) => ({ name, kind: 'folder' as const })),
+    ];
+  }
+}
+
+/** U+FFFD in a name may stand for bytes that are no character: then the names are read as bytes. */
+function readNames(path: string): Listing['names'] {
+  const bytes = systemPath(path);
+  const entries = readdirSync(bytes, { withFileTypes: true });
+  const names = entries.map((entry) => ({ name: entry.name, kind: kindOf(entry) }));
+  if (!names.some(({ name }) => name.includes('\uFFFD'))) return names;
+  const raw = readdirSync(bytes, { withFileTypes: true, encoding: 'buffer' });
+  return raw.map((entry) => ({ name: pathOfBytes(entry.name), kind: kindOf(entry) }));
+}
+
+function kindOf(entry: Pick<Dirent, 'isDirectory' | 'isFile' | 'isSymbolicLink'>): 'file' | 'folder' | 'other' {
+  if (entry.isDirectory()) return 'folder';
+  return entry.isFile() || entry.isSymbolicLink() ? 'file' : 'other';
+}

@@ -1,0 +1,288 @@
+import { createHash } from 'node:crypto';
+import type { WatchConfig } from '../../protocol/config/config-schema.js';
+import type { Timer } from '../../platform/clock.js';
+import { isWithin, splitPath } from './byte-path.js';
+import { ChangeReporter } from './change-reporter.js';
+import { DirectoryWatches } from './directory-watches.js';
+import { FileTable, type TablePath } from './file-table.js';
+import { type Directory, FileTree, walk } from './file-tree.js';
+import type { FileWatcherOptions } from './file-watcher.js';
+import { GitActivity } from './git-folder.js';
+import { PendingChanges } from './pending-changes.js';
+import { Poller } from './poller.js';
+import { SeenFiles } from './seen-files.js';
+import { SlicedWork } from './sliced-work.js';
+import { StartPolicy } from './start-policy.js';
+import { TreeScan } from './tree-scan.js';
+import { UnreadableFolders } from './unreadable-folders.js';
+import { platformBackend } from './watch-backend.js';
+import { WatchView } from './watch-view.js';
+
+/** Rows of the saved table that are read at once. */
+const PAGE = 2_000;
+/** A `.gitignore` that is being written counts when it was quiet for so long, or for the debounce where that is less. */
+const RULES_QUIET_MS = 50;
+/** After a burst the disk is looked at when there was none for this long, and at the latest after that long. */
+const AFTER_BURST_MS = 200;
+const LATEST_AFTER_BURST_MS = 3_000;
+/** How often it is noted that all is known. */
+const LOOK_EVERY_MS = 60_000;
+const IGNORE_FILE = '.gitignore';
+
+/** Watching from a start to a close, under a configuration that may change. */
+export class WatchSession {
+  readonly #options: FileWatcherOptions;
+  readonly #tree = new FileTree();
+  readonly #table: FileTable;
+  readonly #pending: PendingChanges;
+  readonly #seen: SeenFiles;
+  readonly #work: SlicedWork;
+  readonly #scan: TreeScan;
+  readonly #watches: DirectoryWatches;
+  readonly #reporter: ChangeReporter;
+  readonly #poller: Poller;
+  #config: WatchConfig;
+  #view: WatchView;
+  #rulesTimer: Timer | undefined;
+  readonly #rulesChanged = new Set<Directory>();
+  #burst: { timer: Timer; since: number } | undefined;
+  #lookTimer: Timer | undefined;
+  #closed = false;
+
+  /** Makes its tables where they are not there. Throws STORAGE_FULL or STORAGE_FAILED. */
+  constructor(options: FileWatcherOptions, config: WatchConfig) {
+    const { root, db, clock, log, publish, onFault } = options;
+    this.#options = options;
+    this.#config = config;
+    this.#view = new WatchView(root, config);
+    this.#table = new FileTable(db);
+    const tree = this.#tree;
+    const pending = new PendingChanges(config.debounce_ms);
+    this.#pending = pending;
+    const wake = (): void => this.#reporter.wake();
+    const seen = new SeenFiles({ clock, tree, pending, wake });
+    this.#seen = seen;
+    this.#watches = new DirectoryWatches({
+      backend: platformBackend(root),
+      clock,
+      log,
+      polling: config.use_polling,
+      onEvent: (directory, type, name) => this.#onEvent(directory, type, name),
+      onBurst: () => this.#onBurst(),
+      onFault,
+    });
+    const unreadable = new UnreadableFolders(log, onFault);
+    this.#work = new SlicedWork(
+      clock,
+      () => this.#scan.next(),
+      () => this.#afterWork(),
+    );
+    this.#scan = new TreeScan(
+      {
+        root,
+        tree,
+        watches: this.#watches,
+        seen,
+        onReadable: (path, error) => unreadable.tell(path, error),
+        wake: () => this.#work.wake(),
+      },
+      this.#view,
+    );
+    this.#reporter = new ChangeReporter({
+      ...{ root, db, table: this.#table, tree, pending, seen, clock, log, publish, onFault },
+      git: new GitActivity(root, clock),
+      view: () => this.#view,
+      isScanning: () => this.#work.busy,
+    });
+    this.#poller = new Poller({
+      clock,
+      polled: () => this.#watches.polled,
+      scan: (directory) => this.#scan.scan(directory, { reason: 'new', deep: false }),
+      idle: () => this.#work.idle(),
+      shortestPauseMs: options.pollPauseMs,
+    });
+  }
+
+  /** Resolves when everything is watched, and (where `catchUp` says so) what changed since the last time has been reported. */
+  async start(catchUp: boolean): Promise<void> {
+    const { clock } = this.#options;
+    const policy = new StartPolicy(this.#table, this.#view, clock.now());
+    this.#seen.lookedAt = this.#table.lookedAt ?? clock.now();
+    this.#seen.start = { policy, catchUp };
+    this.#options.db.transaction(() => this.#table.savePaths(policy.paths));
+    await this.#load();
+    if (this.#closed) return;
+    this.#scan.scan(this.#tree.root, { reason: 'start', deep: false });
+    await this.#work.idle();
+    if (this.#closed) return;
+    this.#endOfStartScan();
+    await this.#reporter.reportDue();
+    if (this.#closed) return;
+    this.#seen.endStart();
+    this.#markComplete();
+    this.#poller.wake();
+    this.#noteLook();
+  }
+
+  /** Takes a configuration over that differs in nothing but what shows and when; see `FileWatcher`. */
+  async reconfigure(config: WatchConfig): Promise<void> {
+    const { root, clock, db } = this.#options;
+    const last = this.#view;
+    this.#config = config;
+    this.#pending.debounceMs = config.debounce_ms;
+    this.#view = new WatchView(root, config);
+    this.#scan.view = this.#view;
+    const known = new Map(last.paths.map(({ path, fingerprint }) => [path, fingerprint]));
+    const now = clock.now();
+    const paths = this.#view.paths.map(({ path, fingerprint }): [string, TablePath] => {
+      const same = known.get(path) === fingerprint && this.#seen.allSaved;
+      return [path, { view: fingerprint, since: same ? null : now }];
+    });
+    db.transaction(() => this.#table.savePaths(new Map(paths)));
+    this.#scan.scan(this.#tree.root, { reason: 'view', deep: true });
+    await this.#work.idle();
+    if (this.#closed) return;
+    this.#markComplete();
+    this.#poller.wake();
+  }
+
+  status(): { files: number; directories: number; reported: number; polled: number; waiting: number } {
+    return {
+      ...this.#tree.counts(),
+      reported: this.#reporter.reported,
+      polled: this.#watches.polled.size,
+      waiting: this.#pending.size,
+    };
+  }
+
+  /** What has not been reported yet is found by the next start. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const timer of [this.#rulesTimer, this.#burst?.timer, this.#lookTimer]) timer?.cancel();
+    this.#saveLook();
+    this.#poller.close();
+    this.#reporter.close();
+    this.#work.close();
+    for (const directory of walk(this.#tree.root)) this.#watches.detach(directory);
+    this.#watches.close();
+  }
+
+  /** Rows wait to be saved until all folders have been looked at; and some may have got no watch. */
+  #afterWork(): void {
+    if (this.#closed) return;
+    this.#reporter.wake();
+    this.#poller.wake();
+  }
+
+  async #load(): Promise<void> {
+    for (let after: string | undefined = ''; after !== undefined && !this.#closed; ) {
+      const { files, last } = this.#table.page(after, PAGE);
+      for (const { path, entry } of files) {
+        const { folder, name } = splitPath(path);
+        if (this.#view.paths.some((viewed) => isWithin(path, viewed.path))) {
+          this.#tree.directory(folder).files.set(name, entry);
+        } else this.#seen.markUnsaved(path);
+      }
+      after = last;
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+  }
+
+  #endOfStartScan(): void {
+    const saved = this.#table.ignoreDigest;
+    if (saved !== undefined && saved !== this.#ignoreDigest()) this.#seen.rulesChangedBeforeStart();
+    for (const directory of [...walk(this.#tree.root)]) {
+      if (directory.place !== undefined) continue;
+      for (const name of [...directory.files.keys()]) this.#seen.missingAtStart(directory, name);
+    }
+  }
+
+  /** From now on the table has every file; noted as soon as that is so. */
+  #markComplete(): void {
+    const paths = this.#view.paths.map(({ path, fingerprint }): [string, TablePath] => [
+      path,
+      { view: fingerprint, since: null },
+    ]);
+    this.#reporter.whenAllSaved(() => {
+      this.#table.savePaths(new Map(paths));
+      this.#table.ignoreDigest = this.#ignoreDigest();
+      this.#table.lookedAt = this.#reporter.lookTime();
+    });
+  }
+
+  #ignoreDigest(): string {
+    const texts: string[] = [];
+    for (const { path, place } of walk(this.#tree.root)) {
+      if (place?.ownIgnoreText !== undefined) texts.push(JSON.stringify([path, place.ownIgnoreText]));
+    }
+    return createHash('sha256').update(texts.toSorted().join('\n')).digest('hex');
+  }
+
+  #onEvent(directory: Directory, type: 'rename' | 'change', name: string | null): void {
+    const { place } = directory;
+    if (this.#closed || place === undefined) {
+      // Watched, and about to be looked at.
+      return;
+    }
+    if (name === null || name.includes('\uFFFD')) {
+      this.#scan.scan(directory, { reason: 'new', deep: name === null });
+      return;
+    }
+    const at = this.#options.clock.now();
+    // The folder itself is told of under its own name.
+    if (type === 'rename' && name === directory.name && directory.parent !== undefined) {
+      this.#scan.check(directory.parent, name, at);
+    }
+    if (name === IGNORE_FILE && this.#view.respectsGitignore) this.#rulesMayHaveChanged(directory);
+    if (place.onlyLeads && !place.named.has(name)) return;
+    const path = directory.path === '' ? name : `${directory.path}/${name}`;
+    const known = directory.files.has(name) || this.#pending.has(path);
+    if (known) this.#seen.changed(path, at);
+    if (type === 'rename' || !known) this.#scan.check(directory, name, at);
+  }
+
+  #rulesMayHaveChanged(directory: Directory): void {
+    this.#rulesChanged.add(directory);
+    this.#rulesTimer?.cancel();
+    const quiet = Math.min(RULES_QUIET_MS, this.#config.debounce_ms / 2);
+    this.#rulesTimer = this.#options.clock.setTimer(quiet, () => {
+      for (const changed of this.#rulesChanged) this.#scan.scan(changed, { reason: 'view', deep: false });
+      this.#rulesChanged.clear();
+      void this.#work.idle().then(() => {
+        if (!this.#closed) this.#markComplete();
+      });
+    });
+  }
+
+  #onBurst(): void {
+    const { clock } = this.#options;
+    const now = clock.monotonic();
+    const since = this.#burst?.since ?? now;
+    this.#burst?.timer.cancel();
+    const pause = Math.max(0, Math.min(AFTER_BURST_MS, since + LATEST_AFTER_BURST_MS - now));
+    const timer = clock.setTimer(pause, () => {
+      this.#burst = undefined;
+      this.#scan.scan(this.#tree.root, { reason: 'new', deep: true });
+    });
+    this.#burst = { timer, since };
+  }
+
+  #noteLook(): void {
+    this.#lookTimer = this.#options.clock.setTimer(LOOK_EVERY_MS, () => {
+      this.#saveLook();
+      this.#noteLook();
+    });
+  }
+
+  #saveLook(): void {
+    const look = this.#reporter.lookTime();
+    this.#seen.lookedAt = look;
+    try {
+      this.#table.lookedAt = look;
+    } catch (error) {
+      // The database has told of it itself; deletions of the time in between only become less exact.
+      this.#options.log.debug({ err: error }, 'The time of the last look could not be saved');
+    }
+  }
+}
