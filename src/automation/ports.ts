@@ -50,7 +50,9 @@ export interface DeadLetterPort {
 }
 
 /** An action that the daemon carries out itself, such as `doctor`. */
-export type BuiltIn = () => Promise<{ ok: boolean; summary: string; report: string; data: unknown }>;
+export type BuiltIn = (
+  signal: AbortSignal,
+) => Promise<{ ok: boolean; summary: string; report: string; data: unknown }>;
 
 /** Runs the commands of conditions: short, with a time limit, and with nothing of them left afterwards. */
 export interface CommandPort {

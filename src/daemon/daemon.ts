@@ -16,6 +16,7 @@ import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import { endAgents, leaveAgents } from './agents-end.js';
 import { type AutomationParts, makeAutomation, openAutomationDatabase } from './automation.js';
 import { automationHandlers } from './automation-handlers.js';
+import { builtInActions } from './built-in-actions.js';
 import type { LoadedConfig } from './config-source.js';
 import { guardAgainstCrashes } from './crash-guard.js';
 import { HealthRegister } from './health.js';
@@ -247,7 +248,9 @@ export class Daemon {
     const supervisor = makeSupervisor(this.#ground, { store, files, config });
     const status = () => daemonStatus(this.#statusSources());
     const current = (): Config => this.#reloader.current;
-    const automation = makeAutomation(this.#ground, { db, store, supervisor, config: current, builtIns: {} });
+    const { configFile } = this.#options;
+    const builtIns = builtInActions(this.#ground, { configFile, config: current });
+    const automation = makeAutomation(this.#ground, { db, store, supervisor, config: current, builtIns });
     const sources = new Sources({ ground: this.#ground, db, jobs: automation.jobs, config: current });
     const server = makeServer(this.#ground, {
       store,

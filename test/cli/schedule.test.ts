@@ -43,6 +43,15 @@ describe('schedule next', () => {
     expect(Date.parse(answer.next[4]!) - Date.parse(answer.next[0]!)).toBe(4 * 3_600_000);
   });
 
+  it.each(['', 'Foo/Bar', ':/etc/nothing'])(
+    'takes UTC where TZ is %j, which names no time zone',
+    async (TZ) => {
+      const { code, stdout } = await next(['@daily', '--json'], { TZ });
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ timezone: 'UTC' });
+    },
+  );
+
   it('shows people the normal form, the time there and in UTC, and how far it is', async () => {
     const { code, stdout } = await next([
       '30 02 * * Mon-fri',

@@ -90,6 +90,7 @@ const GUIDES = [
   'README.md',
   'docs/daemon-guide.md',
   'docs/tasks.md',
+  'docs/schedules.md',
   'docs/agents.md',
   'docs/configuration.md',
   'docs/scripting.md',

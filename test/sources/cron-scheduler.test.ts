@@ -264,6 +264,29 @@ describe('the scheduler', () => {
     expect(taken()).toEqual([]);
   });
 
+  it('forgets a job that is removed, also for the next start', () => {
+    const { clock, run, taken } = bench(NOON + MINUTE);
+    const job = entry('job', '0 * * * *', { catchUp: 'all' });
+    const first = run(job);
+    first.reconfigure([]);
+    first.close();
+    clock.advance(3 * HOUR);
+    run(job);
+    clock.advance(0);
+    expect(taken()).toEqual([]);
+  });
+
+  it('does not use a slot again for a changed schedule when the clock was put back', () => {
+    const { clock, run, taken } = bench(NOON + MINUTE);
+    const scheduler = run(entry('job', '0 * * * *'));
+    clock.advance(HOUR);
+    expect(taken()).toEqual(['job 13:00']);
+    clock.setWall(NOON + 40 * MINUTE);
+    scheduler.reconfigure([entry('job', '*/30 * * * *')]);
+    clock.advance(HOUR);
+    expect(taken()).toEqual(['job 13:30']);
+  });
+
   it('notes a slot as used only together with its effects, and tries again', () => {
     const { clock, db, run, control, taken, faults } = bench(NOON + 30 * SECOND);
     run(entry('bad', '1 12 * * *'), entry('good', '1 12 * * *'));
@@ -280,6 +303,23 @@ describe('the scheduler', () => {
       { id: 'bad', slot: NOON + MINUTE },
       { id: 'good', slot: NOON + MINUTE },
     ]);
+  });
+
+  it('does not fire a slot again where something fails after it was written', () => {
+    const { clock, db, run, control, taken, faults } = bench(NOON + 30 * SECOND);
+    run(entry('job', '* * * * *'));
+    control.refuse = () => {
+      db.afterCommit(() => {
+        throw new Error('nobody listens');
+      });
+      return false;
+    };
+    clock.advance(MINUTE);
+    control.refuse = () => false;
+    clock.advance(MINUTE);
+    expect(taken()).toEqual(['job 12:01', 'job 12:02']);
+    expect(db.get('SELECT count(*) AS n FROM effects')).toEqual({ n: 2 });
+    expect(faults).toEqual([]);
   });
 
   it('does not pile up slots while they cannot fire', () => {
@@ -338,7 +378,7 @@ describe('the scheduler', () => {
       enabled: true,
       jobs: ['a'],
       last_fires: { a: '2026-05-05T13:00:00.000Z' },
-      next: '2026-05-05T13:30:00.000Z',
+      next: { id: 'a', at: '2026-05-05T13:30:00.000Z' },
     });
     scheduler.close();
     clock.advance(DAY);

@@ -36,7 +36,10 @@ describe('what changes in a folder', () => {
     const { payload, source } = project.events[0]!;
     expect(source).toBe('file_watcher');
     expect(payload).toMatchObject({ path: 'a', size: 4 });
-    const [first, last] = [Date.parse(String(payload['firstChangeAt'])), Date.parse(String(payload['lastChangeAt']))];
+    const [first, last] = [
+      Date.parse(String(payload['firstChangeAt'])),
+      Date.parse(String(payload['lastChangeAt'])),
+    ];
     expect(first).toBeGreaterThan(before);
     expect(last).toBeGreaterThanOrEqual(first);
     expect(last).toBeLessThanOrEqual(Date.now());
@@ -209,7 +212,12 @@ describe('paths', () => {
     project.write('src/gen/e.ts');
     project.write('src/gen/f.md');
     project.write('src/a.ts', 'changed');
-    await project.expectReports(['create src/b.ts', 'create src/c.md', 'create src/gen/e.ts', 'modify src/a.ts']);
+    await project.expectReports([
+      'create src/b.ts',
+      'create src/c.md',
+      'create src/gen/e.ts',
+      'modify src/a.ts',
+    ]);
     project.clear();
     rmSync(project.path('src/a.ts'));
     await project.expectReports([]);
@@ -217,14 +225,29 @@ describe('paths', () => {
 });
 
 describe('names', () => {
-  const odd = ["it's", 'a"b', 'new\nline', '$(touch pwned)', '{{payload.path}}', ' space ', '-rf', 'ünïcödé', '日本', '*?[x]', '\\back'];
+  const odd = [
+    "it's",
+    'a"b',
+    'new\nline',
+    '$(touch pwned)',
+    '{{payload.path}}',
+    ' space ',
+    '-rf',
+    'ünïcödé',
+    '日本',
+    '*?[x]',
+    '\\back',
+  ];
 
   it('of any kind are reported as they are', async () => {
     const project = new Watching();
     await project.start();
     for (const name of odd) project.write(`${name}/${name}`);
     project.write('n'.repeat(255));
-    await project.expectReports([...odd.map((name) => `create ${name}/${name}`), `create ${'n'.repeat(255)}`]);
+    await project.expectReports([
+      ...odd.map((name) => `create ${name}/${name}`),
+      `create ${'n'.repeat(255)}`,
+    ]);
   });
 
   it.skipIf(process.platform === 'darwin')('that are not UTF-8 come with their bytes', async () => {
@@ -275,10 +298,32 @@ describe('editors', () => {
     const project = new Watching();
     project.write('text', 'line\n');
     await project.start({ debounce_ms: 100 });
-    execFileSync('vim', ['-es', '-u', 'NONE', '-c', 'set backup writebackup backupskip= backupcopy=no', '-c', '%s/line/other/', '-c', 'wq', project.path('text')]);
+    execFileSync('vim', [
+      '-es',
+      '-u',
+      'NONE',
+      '-c',
+      'set backup writebackup backupskip= backupcopy=no',
+      '-c',
+      '%s/line/other/',
+      '-c',
+      'wq',
+      project.path('text'),
+    ]);
     await project.expectReports(['create text~', 'modify text']);
     project.clear();
-    execFileSync('vim', ['-es', '-u', 'NONE', '-c', 'set backupskip= backupcopy=yes', '-c', '%s/other/third/', '-c', 'wq', project.path('text')]);
+    execFileSync('vim', [
+      '-es',
+      '-u',
+      'NONE',
+      '-c',
+      'set backupskip= backupcopy=yes',
+      '-c',
+      '%s/other/third/',
+      '-c',
+      'wq',
+      project.path('text'),
+    ]);
     await project.expectReports(['modify text']);
   });
 

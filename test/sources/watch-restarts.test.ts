@@ -19,7 +19,14 @@ describe('a new start', () => {
     project.write('fresh/deep/file');
     await project.start({ debounce_ms: 0 });
     expect(project.reports).toEqual(
-      ['modify edited', 'delete gone', 'delete folder/in', 'delete renamed', 'create other', 'create fresh/deep/file'].toSorted(),
+      [
+        'modify edited',
+        'delete gone',
+        'delete folder/in',
+        'delete renamed',
+        'create other',
+        'create fresh/deep/file',
+      ].toSorted(),
     );
     const deleted = project.events.find(({ payload }) => payload['path'] === 'gone')!.payload;
     expect(Date.parse(String(deleted['firstChangeAt']))).toBeLessThanOrEqual(stopped + 1);

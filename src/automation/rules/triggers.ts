@@ -54,8 +54,9 @@ export function readyTrigger(trigger: Trigger, ruleId: string, index: number): R
 }
 
 function fileTrigger({ pattern, events }: Extract<Trigger, { type: 'file_change' }>): ReadyTrigger {
-  // What picomatch's own matcher comes down to, five times as quick.
-  const expression = picomatch.makeRe(pattern, { dot: true, posix: true });
+  // What picomatch's own matcher comes down to, five times as quick; and a newline is a character like any other.
+  const { source, flags } = picomatch.makeRe(pattern, { dot: true, posix: true });
+  const expression = new RegExp(source, `${flags}s`);
   const fits = (path: string): boolean => path !== '' && (path === pattern || expression.test(path));
   const types = new Set<string>(events.map((kind) => `${FILE_TOPIC}${kind}`));
   return {

@@ -196,12 +196,12 @@ function whyRejected(gate: Gate | undefined): string {
 }
 
 async function performBuiltIn(
-  { run, context }: Performance,
+  { run, context, signal }: Performance,
   { name }: Extract<Step, { type: 'built_in' }>,
 ): Promise<Done> {
   const action = context.builtIns[name];
   if (action === undefined) throw new ActionFailure(`There is no built-in action ${name}`);
-  const { ok, summary, report, data } = await action();
+  const { ok, summary, report, data } = await action(signal);
   context.writeOutcome(run.id, { stdout: report, result: data });
   if (!ok) throw new ActionFailure(summary);
   return { detail: summary, previous: { taskId: null, state: 'completed', result: report } };

@@ -6,6 +6,7 @@ import { type Done, perform, wordsBehind } from './perform.js';
 import { renderBehindGate, renderStep, scopeOf } from './render-step.js';
 import type { RunContext } from './run-context.js';
 import { type RunRecord, type Step, splitOwner } from './run-records.js';
+import { stepWords } from './step-words.js';
 
 /** Pauses before the second, third and fourth try of an action, each ± 20 %. */
 const PAUSES_MS = [500, 2_000, 8_000] as const;
@@ -66,7 +67,7 @@ export class Run {
   async #carryOut(): Promise<void> {
     const { record } = this;
     try {
-      while (record.step < record.steps.length && !this.#over.signal.aborted) await this.#step();
+      while (this.#hasMore()) await this.#step();
     } catch (error) {
       // Nothing but a fault of the program itself gets here.
       this.#context.log.error({ err: error, run: record.id }, `A run met a fault: ${messageOf(error)}`);
@@ -75,6 +76,11 @@ export class Run {
     }
     if (this.#cancelReason !== undefined) await this.#endCancelled(this.#cancelReason);
     else if (!this.#over.signal.aborted && record.endedAt === null) await this.#end('completed', null);
+  }
+
+  #hasMore(): boolean {
+    const { endedAt, step, steps } = this.record;
+    return endedAt === null && step < steps.length && !this.#over.signal.aborted;
   }
 
   async #step(): Promise<void> {
@@ -135,7 +141,7 @@ export class Run {
     return this.#store(() => {
       const gate = gates.ask({
         kind: step.whole === true ? 'rule' : 'action',
-        summary: step.summary ?? (action.split('\n', 1)[0] as string),
+        summary: step.summary ?? summaryOf(steps.slice(record.step + 1)),
         action,
         ruleId: kind === 'rule' ? id : null,
         runId: record.id,
@@ -277,4 +283,10 @@ export class Run {
 
 function isStorageFault(error: unknown): boolean {
   return error instanceof AiwgdError && (error.code === 'STORAGE_FULL' || error.code === 'STORAGE_FAILED');
+}
+
+/** The question that a gate asks where nobody has worded it. */
+function summaryOf([first, ...more]: readonly Step[]): string {
+  if (first === undefined) return 'Go on?';
+  return more.length === 0 ? stepWords(first) : `${stepWords(first)} – and ${more.length} more`;
 }

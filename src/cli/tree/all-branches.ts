@@ -7,5 +7,5 @@ import { branch as setup } from './setup-commands.js';
 import { branch as task } from './task-commands.js';
 
 /** The whole tree, in the order of the help. */
-export const ALL_BRANCHES: readonly Branch[] = [daemon, task, events, automation, setup];
-export const ALL_BRANCHES: readonly Branch[] = [daemon, task, events, schedule, setup];
+
+export const ALL_BRANCHES: readonly Branch[] = [daemon, task, events, automation, schedule, setup];

@@ -142,9 +142,10 @@ export const pathGlob = v.pipe(
 /** A pattern as in a `.gitignore`. */
 export const ignorePattern = filledUpTo(4_096);
 
+/** As a topic it has `webhook.` before it, and must not become longer than one may be. */
 export const httpPath = v.pipe(
   v.string(),
-  v.maxLength(256),
+  v.maxLength(248),
   v.regex(/^(\/[A-Za-z0-9_-]+)+$/, 'must be a path of letters, digits, _ and -, such as "/ci"'),
 );
 

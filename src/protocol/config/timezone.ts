@@ -7,7 +7,9 @@ export function isTimezone(name: string): boolean {
   return failureOf(() => new Intl.DateTimeFormat('en-US', { timeZone: name })) === undefined;
 }
 
-/** The time zone of this machine, or what the variable TZ says. */
+/** The time zone of this machine, or of the variable TZ; UTC where that names none. */
 export function hostTimezone(): string {
-  return new Intl.DateTimeFormat('en-US').resolvedOptions().timeZone;
+  // Undefined, or no time zone at all, for a TZ that Node does not understand.
+  const name = new Intl.DateTimeFormat('en-US').resolvedOptions().timeZone as string | undefined;
+  return name !== undefined && isTimezone(name) ? name : 'UTC';
 }

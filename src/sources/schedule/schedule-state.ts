@@ -6,9 +6,9 @@ import type { SlotRecord } from './slot-table.js';
 const MINUTE_MS = 60_000;
 
 /** A slot that passed less than this long ago is on time, not missed: so a quick restart across a slot misses nothing. */
-export const GRACE_MS = MINUTE_MS;
+const GRACE_MS = MINUTE_MS;
 /** So many missed slots of one schedule are made up for, the newest. */
-export const MOST_CAUGHT_UP = 1_000;
+const MOST_CAUGHT_UP = 1_000;
 /** A slot that could not fire for so long (the disk is full) counts as missed. */
 const LONG_HELD_MS = 10 * MINUTE_MS;
 /** A schedule that is further ahead than this came there while the clock was wrong: it begins anew. */

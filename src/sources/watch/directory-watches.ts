@@ -115,7 +115,10 @@ export class DirectoryWatches {
   }
 
   #broken(directory: Directory, watch: DirectoryWatch, error: Error): void {
-    this.#options.log.warn({ err: error, path: directory.path }, 'A watch broke: the folder is looked at again');
+    this.#options.log.warn(
+      { err: error, path: directory.path },
+      'A watch broke: the folder is looked at again',
+    );
     if (directory.watch === watch) this.#options.onEvent(directory, 'rename', null);
   }
 

@@ -34,14 +34,19 @@ export class FileTable {
   }
 
   /** Up to `limit` files in the order of their stored paths; `after` is the key that the last page ended with. */
-  page(after: string, limit: number): { files: { path: string; entry: FileEntry }[]; last: string | undefined } {
-    const sql = 'SELECT path, inode, birth, modified, size FROM watched_files WHERE path > ? ORDER BY path LIMIT ?';
+  page(
+    after: string,
+    limit: number,
+  ): { files: { path: string; entry: FileEntry }[]; last: string | undefined } {
+    const sql =
+      'SELECT path, inode, birth, modified, size FROM watched_files WHERE path > ? ORDER BY path LIMIT ?';
     const rows = this.#db.all(sql, after, limit);
     return { files: rows.map(fileOf), last: rows.length < limit ? undefined : String(rows.at(-1)?.['path']) };
   }
 
   save(path: string, { inode, birth, modified, size }: FileEntry): void {
-    const sql = 'INSERT OR REPLACE INTO watched_files (path, inode, birth, modified, size) VALUES (?, ?, ?, ?, ?)';
+    const sql =
+      'INSERT OR REPLACE INTO watched_files (path, inode, birth, modified, size) VALUES (?, ?, ?, ?, ?)';
     this.#db.run(sql, keyOf(path), inode, birth, modified, size);
   }
 
@@ -89,7 +94,8 @@ export class FileTable {
   /** Nothing is watched any more: what is there when it begins again will not be new. */
   clear(): void {
     this.#db.transaction(() => {
-      for (const table of ['watched_files', 'watched_paths', 'watch_state']) this.#db.run(`DELETE FROM ${table}`);
+      for (const table of ['watched_files', 'watched_paths', 'watch_state'])
+        this.#db.run(`DELETE FROM ${table}`);
     });
   }
 

@@ -14,7 +14,9 @@ export function rulesUnder(folder: string, lines: readonly string[]): string[] {
   const rules = lines.flatMap((line) => line.replace(/^\uFEFF/, '').split(/\r?\n/));
   if (folder === '') return rules;
   const place = escapeGlob(folder);
-  return rules.filter((rule) => rule.trim() !== '' && !rule.startsWith('#')).map((rule) => under(place, rule));
+  return rules
+    .filter((rule) => rule.trim() !== '' && !rule.startsWith('#'))
+    .map((rule) => under(place, rule));
 }
 
 function under(place: string, rule: string): string {

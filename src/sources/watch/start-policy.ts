@@ -23,7 +23,8 @@ export class StartPolicy {
     this.#view = view;
     this.#lookedAt = table.lookedAt;
     const saved = table.paths();
-    for (const path of view.paths) this.#since.set(path.path, this.#sinceOf(path.fingerprint, saved.get(path.path), now));
+    for (const path of view.paths)
+      this.#since.set(path.path, this.#sinceOf(path.fingerprint, saved.get(path.path), now));
   }
 
   /** For the table: what holds until it has every file. */

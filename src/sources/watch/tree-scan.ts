@@ -132,7 +132,8 @@ export class TreeScan {
     // First the watch, then the look: what happens in between is told twice rather than not at all.
     const listing = this.#options.watches.attach(directory) ? this.#list(directory) : undefined;
     const again = this.#lookAt(directory.path);
-    const swapped = again === 'gone' || again === 'unknown' || again.ino !== stats.ino || !again.isDirectory();
+    const swapped =
+      again === 'gone' || again === 'unknown' || again.ino !== stats.ino || !again.isDirectory();
     if (listing === undefined || swapped) {
       this.#vanished(directory);
       return;
@@ -146,7 +147,13 @@ export class TreeScan {
     directory.place = place;
     directory.inode = stats.ino;
     directory.birth = stats.birthtimeMs;
-    yield* this.#compare(directory, place, listing, { ...request, deep: request.deep || other || place !== last }, last);
+    yield* this.#compare(
+      directory,
+      place,
+      listing,
+      { ...request, deep: request.deep || other || place !== last },
+      last,
+    );
   }
 
   /** Gone between two looks, or something else by now: that needs another look, from above. */
@@ -225,7 +232,9 @@ export class TreeScan {
   /** Whether the name stands for another folder than the one that is watched. */
   #isOther(directory: Directory): boolean {
     const stats = this.#lookAt(directory.path);
-    return typeof stats === 'string' || stats.ino !== directory.inode || stats.birthtimeMs !== directory.birth;
+    return (
+      typeof stats === 'string' || stats.ino !== directory.inode || stats.birthtimeMs !== directory.birth
+    );
   }
 
   #compareFile(
@@ -363,7 +372,9 @@ function readNames(path: string): Listing['names'] {
   return raw.map((entry) => ({ name: pathOfBytes(entry.name), kind: kindOf(entry) }));
 }
 
-function kindOf(entry: Pick<Dirent, 'isDirectory' | 'isFile' | 'isSymbolicLink'>): 'file' | 'folder' | 'other' {
+function kindOf(
+  entry: Pick<Dirent, 'isDirectory' | 'isFile' | 'isSymbolicLink'>,
+): 'file' | 'folder' | 'other' {
   if (entry.isDirectory()) return 'folder';
   return entry.isFile() || entry.isSymbolicLink() ? 'file' : 'other';
 }

@@ -25,7 +25,10 @@ export class UnreadableFolders {
     } else {
       if (this.#paths.has(path) || this.#paths.size >= KEPT) return;
       this.#paths.add(path);
-      this.#log.warn({ err: error, path: readablePath(path) }, `A folder cannot be watched: ${messageOf(error)}`);
+      this.#log.warn(
+        { err: error, path: readablePath(path) },
+        `A folder cannot be watched: ${messageOf(error)}`,
+      );
     }
     this.#onFault('watch.unreadable', this.#issue());
   }

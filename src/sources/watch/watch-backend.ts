@@ -25,8 +25,10 @@ export class PerDirectoryBackend implements WatchBackend {
   }
 
   open(path: string, listener: DirectoryListener, onError: (error: Error) => void): DirectoryWatch {
-    const watcher: FSWatcher = watch(systemPath(join(this.#root, path)), { persistent: false }, (type, name) =>
-      listener(type, name),
+    const watcher: FSWatcher = watch(
+      systemPath(join(this.#root, path)),
+      { persistent: false },
+      (type, name) => listener(type, name),
     );
     watcher.on('error', onError);
     return watcher;
@@ -81,7 +83,8 @@ export class RecursiveBackend implements WatchBackend {
 
   #hand(type: 'rename' | 'change', path: string | null): void {
     if (path === null) {
-      for (const listeners of this.#listeners.values()) for (const listener of listeners) listener(type, null);
+      for (const listeners of this.#listeners.values())
+        for (const listener of listeners) listener(type, null);
       return;
     }
     const { folder, name } = splitPath(path);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { WatchConfig } from '../../protocol/config/config-schema.js';
 import type { Timer } from '../../platform/clock.js';
+import type { WatchConfig } from '../../protocol/config/config-schema.js';
 import { isWithin, splitPath } from './byte-path.js';
 import { ChangeReporter } from './change-reporter.js';
 import { DirectoryWatches } from './directory-watches.js';

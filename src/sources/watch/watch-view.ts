@@ -85,7 +85,15 @@ function viewedPath(config: WatchedPath, shared: string): ViewedPath {
   };
 }
 
-function outerIgnoreLines({ top, folder, prefix }: { top: string; folder: string; prefix: string }): string[] {
+function outerIgnoreLines({
+  top,
+  folder,
+  prefix,
+}: {
+  top: string;
+  folder: string;
+  prefix: string;
+}): string[] {
   const lines = rulesUnder('', [readIgnoreFile(join(folder, 'info', 'exclude')) ?? '']);
   let above = '';
   for (const name of prefix === '' ? [] : prefix.split('/')) {
@@ -118,7 +126,12 @@ export class Place {
   readonly #rules: IgnoreRules;
   readonly #outer: Place | undefined;
 
-  private constructor(view: WatchView, outer: Place | undefined, path: string, ignoreText: string | undefined) {
+  private constructor(
+    view: WatchView,
+    outer: Place | undefined,
+    path: string,
+    ignoreText: string | undefined,
+  ) {
     this.view = view;
     this.path = path;
     this.#outer = outer;
