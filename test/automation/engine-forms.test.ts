@@ -87,12 +87,23 @@ test('every kind of trigger sets its rule off, and only its own', async () => {
   const rig = await Rig.open({
     rules: [
       { id: 'file', trigger: { type: 'file_change', pattern: '*.md', events: ['delete'] }, action: TASK },
-      { id: 'time', trigger: { type: 'schedule', cron: '0 3 * * *' }, action: { type: 'submit_task', prompt: 'x' } },
-      { id: 'topic', trigger: { type: 'event', topic: 'build.**' }, action: { type: 'submit_task', prompt: 'x' } },
+      {
+        id: 'time',
+        trigger: { type: 'schedule', cron: '0 3 * * *' },
+        action: { type: 'submit_task', prompt: 'x' },
+      },
+      {
+        id: 'topic',
+        trigger: { type: 'event', topic: 'build.**' },
+        action: { type: 'submit_task', prompt: 'x' },
+      },
       { id: 'type', trigger: { type: 'build.failed' }, action: { type: 'submit_task', prompt: 'x' } },
       {
         id: 'several',
-        triggers: [{ type: 'event', topic: 'a' }, { type: 'event', topic: 'b' }],
+        triggers: [
+          { type: 'event', topic: 'a' },
+          { type: 'event', topic: 'b' },
+        ],
         action: { type: 'submit_task', prompt: 'x' },
       },
     ],

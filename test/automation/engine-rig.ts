@@ -63,7 +63,7 @@ class MortalDatabase extends StateDatabase {
     this.exec(`PRAGMA max_page_count = ${pages}`);
     this.exec('CREATE TABLE IF NOT EXISTS ballast (data TEXT)');
     try {
-      for (;;) this.run("INSERT INTO ballast VALUES (hex(randomblob(40)))");
+      for (;;) this.run('INSERT INTO ballast VALUES (hex(randomblob(40)))');
     } catch {
       // Full.
     }

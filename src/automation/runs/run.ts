@@ -79,7 +79,8 @@ export class Run {
       await this.#carryOut();
     } catch (error) {
       told(error);
-      if (!this.#left.signal.aborted) await this.#end('failed', messageOf(error), record.tries + 1).catch(told);
+      if (!this.#left.signal.aborted)
+        await this.#end('failed', messageOf(error), record.tries + 1).catch(told);
     }
   }
 
