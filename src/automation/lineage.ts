@@ -2,8 +2,11 @@ import type { StateDatabase } from '../database/state-database.js';
 import type { Clock } from '../platform/clock.js';
 import type { AiwgEvent } from '../protocol/event.js';
 
-/** A file is noticed a little after it was written, and so may be written just before a task ended. */
-const SLACK_MS = 250;
+/**
+ * When a file was written is known from the file; that one was removed is noticed a little later, when the task that did
+ * it may have just ended.
+ */
+const REMOVAL_SLACK_MS = 50;
 const DAY_MS = 86_400_000;
 /** Ancestors are remembered for a week, and at most so many; activities for a day after their end. */
 const MOST_KNOWN = 50_000;
@@ -147,7 +150,7 @@ export class Lineage {
   #reckonQuiet(): void {
     this.#quietSince = Number.NEGATIVE_INFINITY;
     for (const { ended = Number.POSITIVE_INFINITY } of this.#activities.values()) {
-      this.#quietSince = Math.max(this.#quietSince, ended + SLACK_MS);
+      this.#quietSince = Math.max(this.#quietSince, ended);
     }
   }
 
@@ -156,11 +159,12 @@ export class Lineage {
     const at = Date.parse(event.timestamp);
     const first = timeOf(event.payload['firstChangeAt']) ?? at;
     const last = timeOf(event.payload['lastChangeAt']) ?? at;
-    if (first > this.#quietSince) return NONE;
+    const slack = event.type === 'file.delete' ? REMOVAL_SLACK_MS : 0;
+    if (first > this.#quietSince + slack) return NONE;
     const rules = new Set<string>();
     const tasks = new Set<string>();
     for (const activity of this.#activities.values()) {
-      if (activity.began > last || (activity.ended ?? Number.POSITIVE_INFINITY) + SLACK_MS < first) continue;
+      if (activity.began > last || (activity.ended ?? Number.POSITIVE_INFINITY) + slack < first) continue;
       for (const rule of activity.rules) rules.add(rule);
       tasks.add(activity.taskId);
     }

@@ -2,6 +2,7 @@ import { actionWords } from '../automation/job-runs.js';
 import { eventOfSketch } from '../automation/rules/sketch.js';
 import type { ScheduledJob } from '../protocol/automation.js';
 import type { JobConfig } from '../protocol/config/config-schema.js';
+import { hostTimezone } from '../protocol/config/timezone.js';
 import { AiwgdError } from '../protocol/errors.js';
 import type { AutomationParts } from './automation.js';
 import { gateAnswerer } from './gate-answerer.js';
@@ -58,7 +59,7 @@ function scheduledJob(job: JobConfig, { scheduler }: Sources, jobs: AutomationPa
     id: job.id,
     enabled: job.enabled,
     cron: job.cron,
-    timezone: job.timezone ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
+    timezone: job.timezone ?? hostTimezone(),
     action: actionWords(job),
     next: next === null ? null : new Date(next).toISOString(),
     ...jobs.last(job.id),

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { DatabaseSync, type DatabaseSyncInstance } from '@photostructure/sqlite';
 import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
+import { messageOf } from '../protocol/errors.js';
 import { DatabaseFiles } from './database-files.js';
 import { keepDatabaseAside } from './keep-aside.js';
 import { isDamage, storageError } from './storage-error.js';
@@ -109,7 +110,7 @@ export class StateDatabase {
     }
     const callbacks = this.#afterCommit;
     this.#afterCommit = [];
-    for (const callback of callbacks) callback();
+    for (const callback of callbacks) this.#callBack(callback);
     return result;
   }
 
@@ -146,6 +147,15 @@ export class StateDatabase {
   close(): void {
     this.#statements.clear();
     this.#db.close();
+  }
+
+  /** Whoever opened the transaction must not take it for failed because of what follows from it. */
+  #callBack(callback: () => void): void {
+    try {
+      callback();
+    } catch (error) {
+      this.#options.log.error({ err: error }, `What follows from a transaction failed: ${messageOf(error)}`);
+    }
   }
 
   /** What somebody in between has caught. */

@@ -246,12 +246,22 @@ describe('automation', () => {
 
 describe('the status', () => {
   test('says what automation and the sources are at', () => {
-    const rules = [{ paused: true }, { paused: false }, { paused: true, enabled: false }];
-    expect(
-      automationText({ enabled: true, ruleCount: 3, rules, recentExecutions: [], gatesPending: 2 }),
-    ).toBe('3 rules, 1 paused, 2 gates wait for an answer (aiwgd gate list)');
-    expect(automationText({ enabled: true, ruleCount: 1, rules: [], gatesPending: 0 })).toBe('1 rule');
-    expect(automationText({ enabled: false, ruleCount: 3, rules, gatesPending: 1 })).toBe(
+    const rule = {
+      id: 'r',
+      description: null,
+      trigger: 'event x',
+      enabled: true,
+      paused: false,
+      lastFiredAt: null,
+      firedCount: 0,
+      running: 0,
+      waiting: 0,
+    };
+    const rules = [{ ...rule, paused: true }, rule, { ...rule, paused: true, enabled: false }];
+    const base = { enabled: true, ruleCount: 3, rules, recentExecutions: [], gatesPending: 2 };
+    expect(automationText(base)).toBe('3 rules, 1 paused, 2 gates wait for an answer (aiwgd gate list)');
+    expect(automationText({ ...base, rules: [rule], gatesPending: 0 })).toBe('1 rule');
+    expect(automationText({ ...base, enabled: false, gatesPending: 1 })).toBe(
       'off, 1 gate waits for an answer (aiwgd gate list)',
     );
     const watcher = {
@@ -273,10 +283,6 @@ describe('the status', () => {
 
   test('says off where a part is off, or unknown to that daemon', () => {
     expect([watcherText({ enabled: false }), schedulerText({ enabled: false })]).toEqual(['off', 'off']);
-    expect([
-      webhookText(undefined),
-      webhookText({ enabled: false }),
-      automationText({ enabled: false }),
-    ]).toEqual(['off', 'off', 'off']);
+    expect([webhookText(undefined), webhookText({ enabled: false })]).toEqual(['off', 'off']);
   });
 });

@@ -304,12 +304,9 @@ describe('warnings', () => {
     expect(warningsOf(jobWith({ cron: '0 0 31 2 mon' }))).toEqual([]);
     const watching = { type: 'file_change', pattern: '**' };
     expect(warningsOf(ruleWith({ trigger: watching }))).toEqual([
-      'rules[0] has no effect in this version',
       'rules[0].trigger never fires: no files are watched',
     ]);
-    expect(warningsOf({ ...ruleWith({ trigger: watching }), watch: { paths: ['.'] } })).toEqual([
-      'rules[0] has no effect in this version',
-    ]);
+    expect(warningsOf({ ...ruleWith({ trigger: watching }), watch: { paths: ['.'] } })).toEqual([]);
   });
 
   it('takes an unknown agent for a sub-agent of claude, but wonders at a near name', () => {

@@ -13,19 +13,34 @@ describe('a burst of 20,000', () => {
     for (let index = 0; index < 20; index += 1) mkdirSync(project.path(`d${index}`));
     await project.start();
     const expectAll = async (kinds: string[], all: string[]): Promise<void> => {
-      await until(`${kinds.join()} of ${all.length}, not ${project.events.length}`, () => project.events.length >= all.length).catch(() => undefined);
+      await until(
+        `${kinds.join()} of ${all.length}, not ${project.events.length}`,
+        () => project.events.length >= all.length,
+      ).catch(() => undefined);
       await project.settle();
       expect(project.events.length).toBe(all.length);
       expect(new Set(project.reports)).toEqual(new Set(all));
       project.clear();
     };
     for (const name of names) writeFileSync(project.path(name), 'x');
-    await expectAll(['create'], names.map((name) => `create ${name}`));
+    await expectAll(
+      ['create'],
+      names.map((name) => `create ${name}`),
+    );
     for (const name of names) appendFileSync(project.path(name), 'y');
-    await expectAll(['modify'], names.map((name) => `modify ${name}`));
+    await expectAll(
+      ['modify'],
+      names.map((name) => `modify ${name}`),
+    );
     for (const name of names) renameSync(project.path(name), project.path(`${name}.moved`));
-    await expectAll(['rename'], names.flatMap((name) => [`delete ${name}`, `create ${name}.moved`]));
+    await expectAll(
+      ['rename'],
+      names.flatMap((name) => [`delete ${name}`, `create ${name}.moved`]),
+    );
     for (const name of names) rmSync(project.path(`${name}.moved`));
-    await expectAll(['delete'], names.map((name) => `delete ${name}.moved`));
+    await expectAll(
+      ['delete'],
+      names.map((name) => `delete ${name}.moved`),
+    );
   });
 });

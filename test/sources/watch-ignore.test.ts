@@ -13,8 +13,24 @@ describe('what is ignored', () => {
     const project = new Watching();
     mkdirSync(project.path('.git'));
     await project.start();
-    const ignored = ['node_modules/a', 'deep/node_modules/b/c', '.git/index', '.aiwg/working/x', '.aiwg/daemon/state.json', '.aiwg/daemon.pid', '.aiwg/daemon.pid.tmp'];
-    const seen = ['.github/workflows/ci.yml', '.gitignore', '.aiwg/daemon.json', 'working/a', 'daemon/b', 'node_modules.md', '.hidden'];
+    const ignored = [
+      'node_modules/a',
+      'deep/node_modules/b/c',
+      '.git/index',
+      '.aiwg/working/x',
+      '.aiwg/daemon/state.json',
+      '.aiwg/daemon.pid',
+      '.aiwg/daemon.pid.tmp',
+    ];
+    const seen = [
+      '.github/workflows/ci.yml',
+      '.gitignore',
+      '.aiwg/daemon.json',
+      'working/a',
+      'daemon/b',
+      'node_modules.md',
+      '.hidden',
+    ];
     for (const path of [...ignored, ...seen]) project.write(path);
     await project.expectReports(seen.map((path) => `create ${path}`));
   });
@@ -25,7 +41,16 @@ describe('what is ignored', () => {
       paths: [{ path: 'src', ignore: ['/gen', 'a/b', '*.log'] }, 'docs'],
       ignore: ['*.tmp', 'working/**', '!keep.tmp'],
     });
-    const seen = ['src/atmp', 'src/notworking/f', 'src/x/gen/f', 'src/x/a/b', 'docs/y.log', 'docs/gen/f', 'docs/keep.tmp', 'src/working/f'];
+    const seen = [
+      'src/atmp',
+      'src/notworking/f',
+      'src/x/gen/f',
+      'src/x/a/b',
+      'docs/y.log',
+      'docs/gen/f',
+      'docs/keep.tmp',
+      'src/working/f',
+    ];
     const ignored = ['src/a.tmp', 'src/gen/f', 'src/a/b', 'src/z.log', 'docs/x.tmp'];
     for (const path of [...ignored, ...seen]) project.write(path);
     await project.expectReports(seen.map((path) => `create ${path}`));
@@ -90,7 +115,11 @@ describe('what is ignored', () => {
 const segment = fc.constantFrom('a', 'b', 'ab', 'a.b', '.a', 'b c');
 const patternPart = fc.constantFrom('a', 'b', 'ab', '*', '**', 'a*', '*.b', '?', '[ab]', '.a', 'b c');
 const pattern = fc
-  .tuple(fc.constantFrom('', '!', '/', '!/'), fc.array(patternPart, { minLength: 1, maxLength: 3 }), fc.constantFrom('', '/'))
+  .tuple(
+    fc.constantFrom('', '!', '/', '!/'),
+    fc.array(patternPart, { minLength: 1, maxLength: 3 }),
+    fc.constantFrom('', '/'),
+  )
   .map(([start, parts, end]) => start + parts.join('/') + end);
 const path = fc.array(segment, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'));
 
@@ -100,26 +129,49 @@ describe('rules', () => {
     execFileSync('git', ['init', '-q'], { cwd: root });
     const patterns = fc.array(pattern, { maxLength: 4 });
     fc.assert(
-      fc.property(patterns, segment, patterns, fc.uniqueArray(path, { minLength: 1, maxLength: 10 }), (outer, folder, inner, paths) => {
-        const files = filesOf(paths);
-        writeFileSync(join(root, '.gitignore'), outer.join('\n'));
-        mkdirSync(join(root, folder), { recursive: true });
-        writeFileSync(join(root, folder, '.gitignore'), inner.join('\n'));
-        try {
-          for (const file of files) {
-            if (file === folder) continue;
-            mkdirSync(join(root, dirname(file)), { recursive: true });
-            writeFileSync(join(root, file), '');
+      fc.property(
+        patterns,
+        segment,
+        patterns,
+        fc.uniqueArray(path, { minLength: 1, maxLength: 10 }),
+        (outer, folder, inner, paths) => {
+          const files = filesOf(paths);
+          writeFileSync(join(root, '.gitignore'), outer.join('\n'));
+          mkdirSync(join(root, folder), { recursive: true });
+          writeFileSync(join(root, folder, '.gitignore'), inner.join('\n'));
+          try {
+            for (const file of files) {
+              if (file === folder) continue;
+              mkdirSync(join(root, dirname(file)), { recursive: true });
+              writeFileSync(join(root, file), '');
+            }
+            const asked = files.filter((file) => file !== folder);
+            const out = execFileSync('git', ['ls-files', '-z', '--others', '--exclude-standard', '--', '.'], {
+              cwd: root,
+              encoding: 'utf8',
+            });
+            const kept = new Set(out.split('\0'));
+            const view = new WatchView(root, watchConfig());
+            for (const file of asked) expect([file, shows(root, view, file)]).toEqual([file, kept.has(file)]);
+          } finally {
+            execFileSync('find', [
+              root,
+              '-mindepth',
+              '1',
+              '-maxdepth',
+              '1',
+              '!',
+              '-name',
+              '.git',
+              '-exec',
+              'rm',
+              '-rf',
+              '{}',
+              '+',
+            ]);
           }
-          const asked = files.filter((file) => file !== folder);
-          const out = execFileSync('git', ['ls-files', '-z', '--others', '--exclude-standard', '--', '.'], { cwd: root, encoding: 'utf8' });
-          const kept = new Set(out.split('\0'));
-          const view = new WatchView(root, watchConfig());
-          for (const file of asked) expect([file, shows(root, view, file)]).toEqual([file, kept.has(file)]);
-        } finally {
-          execFileSync('find', [root, '-mindepth', '1', '-maxdepth', '1', '!', '-name', '.git', '-exec', 'rm', '-rf', '{}', '+']);
-        }
-      }),
+        },
+      ),
       { numRuns: 150 },
     );
   });
@@ -129,7 +181,9 @@ describe('rules', () => {
       fc.property(fc.array(pattern, { maxLength: 5 }), path, (lines, file) => {
         const rules = IgnoreRules.of(rulesUnder('inner [x]/*', lines));
         expect(rules.ignores(file)).toBe(false);
-        expect(rules.ignores(`inner [x]/*/${file}`)).toBe(IgnoreRules.of(rulesUnder('', lines)).ignores(file));
+        expect(rules.ignores(`inner [x]/*/${file}`)).toBe(
+          IgnoreRules.of(rulesUnder('', lines)).ignores(file),
+        );
       }),
     );
   });
@@ -154,7 +208,10 @@ function shows(root: string, view: WatchView, file: string): boolean {
 
 function textIn(folder: string): string | undefined {
   try {
-    return execFileSync('cat', [join(folder, '.gitignore')], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return execFileSync('cat', [join(folder, '.gitignore')], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
   } catch {
     return undefined;
   }

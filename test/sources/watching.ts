@@ -77,9 +77,10 @@ export class Watching {
   /** Waits until these and no others have been reported, with a last change that proves that nothing more is to come. */
   async expectReports(expected: string[]): Promise<void> {
     const sorted = expected.toSorted();
-    await until(`${JSON.stringify(sorted)}, but got ${JSON.stringify(this.reports.slice(0, 50))}`, () => this.events.length >= sorted.length).catch(
-      () => undefined,
-    );
+    await until(
+      `${JSON.stringify(sorted)}, but got ${JSON.stringify(this.reports.slice(0, 50))}`,
+      () => this.events.length >= sorted.length,
+    ).catch(() => undefined);
     await this.settle();
     const { expect } = await import('vitest');
     expect(this.reports).toEqual(sorted);

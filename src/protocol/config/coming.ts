@@ -4,10 +4,7 @@ type Json = Record<string, unknown>;
 
 const RUNNABLE_PROVIDERS: readonly unknown[] = [undefined, 'claude', 'command'];
 
-/**
- * What the file asks for and this version does not do yet, so that nobody relies on a bound that does not bind. The
- * defaults of watching and schedules are left out: `status` says that those subsystems are off.
- */
+/** What the file asks for and this version does not do yet, so that nobody relies on a bound that does not bind. */
 export function comingFindings(value: unknown): Finding[] {
   const root = object(value);
   const findings: Finding[] = [];
@@ -15,8 +12,6 @@ export function comingFindings(value: unknown): Finding[] {
     findings.push({ path, message });
   };
   for (const key of Object.keys(object(root['budget']))) note(['budget', key]);
-  for (const [index] of list(root['rules']).entries()) note(['rules', index]);
-  if (object(root['webhook'])['enabled'] === true) note(['webhook', 'enabled']);
   for (const [name, agent] of Object.entries(object(root['agents']))) {
     const { provider, isolation, approvals } = object(agent);
     if (!RUNNABLE_PROVIDERS.includes(provider)) {
@@ -30,8 +25,4 @@ export function comingFindings(value: unknown): Finding[] {
 
 function object(value: unknown): Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {};
-}
-
-function list(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : [];
 }

@@ -23,7 +23,7 @@ const WITH_COMMENTS = `{
     ],
     "debounce_ms": 2000
   },
-  // Signed requests from outside. To turn it on, put a secret into the variable AIWG_WEBHOOK_SECRET.
+  // Signed requests from outside. They need \`enabled\` here, and a secret in the variable AIWG_WEBHOOK_SECRET.
   "webhook": {
     "enabled": false,
     "host": "127.0.0.1",

@@ -29,7 +29,8 @@ export interface SchedulerStatus {
   /** Ids of the jobs that are enabled. */
   jobs: string[];
   last_fires: Record<string, string>;
-  next: string | null;
+  /** The job that runs next. */
+  next: { id: string; at: string } | null;
 }
 
 /** Wall time may jump: no timer waits longer before it looks at the clock again. */
@@ -96,8 +97,11 @@ export class CronScheduler {
   status(): SchedulerStatus {
     const now = this.#options.clock.now();
     const enabled = [...this.#states.values()].filter(({ entry }) => entry.enabled);
-    const fires = enabled.map((state) => state.next(now)).filter((next) => next !== null);
-    const next = fires.reduce((least, one) => Math.min(least, one), Number.POSITIVE_INFINITY);
+    let next: { id: string; at: number } | null = null;
+    for (const state of enabled.filter(({ entry }) => entry.kind === 'job')) {
+      const at = state.next(now);
+      if (at !== null && (next === null || at < next.at)) next = { id: state.entry.id, at };
+    }
     const last: [string, string][] = [];
     for (const { entry, record } of this.#states.values()) {
       if (entry.kind === 'job' && record.lastSlot !== null) last.push([entry.id, isoTime(record.lastSlot)]);
@@ -106,7 +110,7 @@ export class CronScheduler {
       enabled: this.#running && enabled.length > 0,
       jobs: enabled.filter(({ entry }) => entry.kind === 'job').map(({ entry }) => entry.id),
       last_fires: Object.fromEntries(last),
-      next: fires.length === 0 ? null : isoTime(next),
+      next: next && { id: next.id, at: isoTime(next.at) },
     };
   }
 

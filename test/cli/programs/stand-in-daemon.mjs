@@ -110,7 +110,7 @@ else {
       subsystems: {
         ipc: { socket: socketPath, clients: 1, subscriptions: 0 },
         supervisor: { running: 0, queued: 0, maxConcurrency: 3, tasks: { running: [], queued: [] } },
-        automation: { enabled: false },
+        automation: { enabled: true, ruleCount: 0, rules: [], recentExecutions: [], gatesPending: 0 },
         file_watcher: { enabled: true, paths: ['src/'] },
         scheduler: { enabled: true, jobs: 1 },
         messaging: { enabled: false, adapters: [] },
