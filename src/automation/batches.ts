@@ -118,7 +118,7 @@ export class Batches {
     const { db } = this.#options;
     if (quietMs === 0) return this.#addAlone(ruleId, arrival);
     const waiting = this.#waiting.get(ruleId);
-    if (waiting !== undefined && isKnown(waiting, arrival)) {
+    if (waiting !== undefined && addsNothing(waiting, arrival)) {
       db.afterCommit(() => this.#join(ruleId, arrival, quietMs, waiting.lastId));
     } else {
       const id = this.#insert(ruleId, arrival, quietMs);
@@ -243,7 +243,7 @@ export class Batches {
 }
 
 /** Whether what waits on disk says all that this event would add to it, but for its number. */
-function isKnown(waiting: Waiting, { event, rules }: Arrival): boolean {
+function addsNothing(waiting: Waiting, { event, rules }: Arrival): boolean {
   const path = pathOf(event);
   const counts = path === undefined ? waiting.count >= MOST_WAITING : waiting.files.has(path);
   return counts && rules.every((rule) => waiting.rules.has(rule));

@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 import { until } from '../support/temp.js';
-import { Killed, Rig } from './engine-rig.js';
+import { Rig } from './engine-rig.js';
+import { Killed } from './engine-world.js';
 
 const RULES = [
   {

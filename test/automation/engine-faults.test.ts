@@ -162,7 +162,7 @@ test('stopped on a full disk: no timer is left, nothing is thrown, and the next 
     await rig.endTask(rig.tasks.all[0], 'completed', { result: BIG });
     rig.publish('go', { n: 2, BIG });
     await rig.pass(1_500);
-    rig.engine.close();
+    await rig.engine.close();
     await rig.idle();
     rig.router.deadLetters.close();
     rig.db.makeRoom();

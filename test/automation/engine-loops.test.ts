@@ -35,10 +35,10 @@ test('files that change while its task works do not set a rule off; a change aft
   await rig.reopen({ later: 60_000 });
   rig.change('c.ts');
   await rig.endTask(rig.tasks.all[0]);
-  await rig.pass(100);
-  rig.change('written-just-before-the-end.ts');
+  await rig.pass(40);
+  rig.change('removed-just-before-the-end.ts', 'delete');
   await rig.pass(5_000);
-  const late = { firstChangeAt: new Date(rig.clock.now() - 5_050).toISOString() };
+  const late = { firstChangeAt: new Date(rig.clock.now() - 5_041).toISOString() };
   rig.publish('file.modify', { path: 'told-late.ts', ...late }, { source: 'file_watcher' });
   await rig.idle();
   expect(rig.tasks.all).toHaveLength(1);

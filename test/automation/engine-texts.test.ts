@@ -9,6 +9,10 @@ import { Rig } from './engine-rig.js';
 const ON_GO = { type: 'event', topic: 'go' };
 const NASTY = 'a\0b"; rm -rf / #\n{{payload.secret}} ${HOME} $(id) \ud800 -- \u202eevil\u001b[2J';
 
+function unseenIn(text: string): string[] {
+  return ['\0', '\n', '\u001b', '\u202e', '\ud800'].filter((character) => text.includes(character));
+}
+
 test('text from outside is data everywhere: shown or escaped, never filled in, never expanded', async () => {
   const rig = await Rig.open({
     rules: [
@@ -31,7 +35,7 @@ test('text from outside is data everywhere: shown or escaped, never filled in, n
   rig.publish('go', { text: NASTY, secret: 'hidden', path: '--help' });
   await rig.reopen();
   const [task] = rig.tasks.all;
-  expect(task!.prompt).not.toMatch(/[\0\u202e\u001b\n\ud800]/);
+  expect(unseenIn(task!.prompt)).toEqual([]);
   expect(JSON.parse(task!.prompt.slice('See '.length))).toBe(NASTY);
   expect(task!.launch).toMatchObject({
     env: { FROM: '${SAFE}' },
@@ -40,7 +44,7 @@ test('text from outside is data everywhere: shown or escaped, never filled in, n
   });
   const message = rig.topics(/^notify/)[0]!.payload['message'] as string;
   expect(message).toContain('{{payload.secret}} ${HOME} $(id)');
-  expect(message).not.toMatch(/[\0\u202e\u001b\n]/);
+  expect(unseenIn(message)).toEqual([]);
   expect(rig.topics(/^copy$/)[0]!.payload).toEqual({ whole: NASTY, within: `x${NASTY}` });
   expect(rig.letters()).toMatchObject([
     {
@@ -133,15 +137,9 @@ test('a webhook is signed and has the event; it is tried again after a 500, not 
     event: { type: 'go', payload: { text: NASTY } },
   });
   expect(strict.heard).toHaveLength(1);
-  expect(
-    rig
-      .letters()
-      .map(({ subscriber, attempts }) => [subscriber, attempts])
-      .toSorted(),
-  ).toEqual([
-    ['rule:refused', 1],
-    ['rule:strict', 1],
-  ]);
+  expect(new Set(rig.letters().map(({ subscriber, attempts }) => `${subscriber} ${attempts}`))).toEqual(
+    new Set(['rule:refused 1', 'rule:strict 1']),
+  );
   expect(JSON.stringify([rig.letters(), rig.trace('strict')])).not.toMatch(/token=t|s3cret/);
 });
 
