@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { type Clock, sleep } from '../platform/clock.js';
+import { bootId, type ProcessIdentity, startTimeOf } from '../platform/process-identity.js';
 import { agentEnvironment } from './environment.js';
 import { findProgram } from './launcher.js';
 import { endTree, reapStrays } from './process-tree.js';
@@ -25,6 +27,8 @@ export interface ShortAnswer {
 
 const STDERR_KEPT = 4_096;
 const KILL_GRACE_MS = 1_000;
+/** For the rest of what was said; somebody may hold the pipe who hides from us. */
+const STDERR_PATIENCE_MS = 200;
 
 /**
  * Runs programs that answer a question by their exit code: within a time, in the environment of agents, and with none of
@@ -84,16 +88,24 @@ export class ShortCommands {
       const exitCode = first === 'late' ? null : first;
       await endTree({
         attemptId: mark,
-        leader: undefined,
+        leader: first === 'late' ? identityOf(child.pid) : undefined,
         graceMs: first === 'late' ? KILL_GRACE_MS : 0,
         clock: this.#clock,
       });
+      await this.#allSaid(child.stderr);
       return { exitCode, timedOut: first === 'late', stderr };
     } finally {
       over.abort();
       signal.removeEventListener('abort', stop);
       child.stderr.destroy();
     }
+  }
+
+  /** An exit is told before the last of the output. */
+  async #allSaid(stderr: Readable): Promise<void> {
+    const said = new AbortController();
+    stderr.once('close', () => said.abort());
+    if (!stderr.closed) await sleep(this.#clock, STDERR_PATIENCE_MS, said.signal);
   }
 
   /** Ends what carries one of the marks: commands of a daemon that was killed. */
@@ -106,4 +118,10 @@ export class ShortCommands {
       clock: this.#clock,
     });
   }
+}
+
+/** Undefined where it has ended. */
+function identityOf(pid: number | undefined): ProcessIdentity | undefined {
+  const startTime = pid === undefined ? undefined : startTimeOf(pid);
+  return pid === undefined || startTime === undefined ? undefined : { pid, startTime, bootId: bootId() };
 }

@@ -1,5 +1,6 @@
 import type { StateDatabase } from '../database/state-database.js';
-import { type Clock, sleep, type Timer } from '../platform/clock.js';
+import { isStorageFault } from '../database/storage-error.js';
+import { type Clock, sleep } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
 import type { AutomationStatus, RuleVerdict, TraceAnswer } from '../protocol/automation.js';
 import type { RuleConfig } from '../protocol/config/config-schema.js';
@@ -7,9 +8,10 @@ import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { AiwgEvent, NewEvent } from '../protocol/event.js';
 import { type Batch, Batches } from './batches.js';
 import { CommandQuestions } from './command-questions.js';
-import { Decisions } from './decisions.js';
+import { Decisions, type Verdict } from './decisions.js';
 import { GateKeeper } from './gates/gate-keeper.js';
 import { Lineage } from './lineage.js';
+import { MissedEvents } from './missed-events.js';
 import type { BuiltIn, CommandPort, DeadLetterPort, Publish, TaskPort } from './ports.js';
 import { ReadyRule } from './ready-rule.js';
 import { RuleBook } from './rule-book.js';
@@ -47,8 +49,6 @@ export interface AutomationOptions {
 }
 
 const RETRY_MS = 1_000;
-/** Events that wait in memory while the disk takes nothing. */
-const MOST_MISSED = 10_000;
 const RECENT_EXECUTIONS = 20;
 const UNSEEN_LOOKED_AT = 50;
 
@@ -73,8 +73,7 @@ export class AutomationEngine {
   #descent: readonly string[] | undefined;
   /** The evaluation of each rule's newest batch: one after the other. */
   readonly #settling = new Map<string, Promise<void>>();
-  #missed: AiwgEvent[] = [];
-  #missedTimer: Timer | undefined;
+  readonly #missed: MissedEvents;
   readonly #over = new AbortController();
 
   constructor(options: AutomationOptions) {
@@ -102,7 +101,8 @@ export class AutomationEngine {
     };
     this.runs = new Runs(context, (record) => this.#runEnded(record));
     this.#traces = new Traces(db, clock, (runId) => this.runs.reportsOf(runId));
-    this.#questions = new CommandQuestions(db, options.commands);
+    this.#questions = new CommandQuestions(options);
+    this.#missed = new MissedEvents({ clock, log, take: (event) => this.#take(event) });
     this.#batches = new Batches({
       db,
       clock,
@@ -116,11 +116,11 @@ export class AutomationEngine {
 
   /** Takes up what an earlier daemon left: events that waited, runs, gates. Tasks must be known to the queue by now. */
   async start(): Promise<void> {
-    const { tasks } = this.#options;
+    const { tasks, clock } = this.#options;
     await this.#questions.start();
     for (const taskId of this.#lineage.openTasks()) {
       const task = await tasks.get(taskId);
-      if (task?.state !== 'running') this.#lineage.ended(taskId);
+      if (task?.state !== 'running') this.#lineage.ended(taskId, clock.now());
     }
     this.gates.start();
     this.#batches.load((ruleId) => this.#rules.has(ruleId));
@@ -140,37 +140,25 @@ export class AutomationEngine {
   /** Takes an event in, within the call that publishes it. Never throws: what cannot be written now is tried again. */
   readonly take = (event: AiwgEvent): void => {
     this.runs.note(event);
+    const { db } = this.#options;
+    if (!db.inTransaction) {
+      this.#missed.take(event);
+      return;
+    }
     try {
       this.#take(event);
     } catch (error) {
-      // A source that had opened a transaction sees it fail, and reports the event again.
-      if (this.#options.db.inTransaction) {
-        this.#options.db.fail(error instanceof Error ? error : new Error(String(error)));
-        return;
-      }
-      this.#options.log.warn(
-        { event: event.id, reason: messageOf(error) },
-        'An event cannot be taken in now',
-      );
-      this.#missed.push(event);
-      if (this.#missed.length > MOST_MISSED) this.#missed.shift();
-      this.#missedTimer ??= this.#options.clock.setTimer(RETRY_MS, () => this.#takeMissed());
+      // Whoever opened the transaction sees it fail, and reports the event again.
+      db.fail(error instanceof Error ? error : new Error(String(error)));
     }
   };
-
-  #takeMissed(): void {
-    this.#missedTimer = undefined;
-    const missed = this.#missed;
-    this.#missed = [];
-    for (const event of missed) this.take(event);
-  }
 
   #take(event: AiwgEvent): void {
     this.#lineage.follow(event);
     const candidates = this.#index.candidates(event);
     if (candidates.length === 0) return;
     const ancestry =
-      this.#descent === undefined ? this.#lineage.of(event) : { rules: this.#descent, via: 'a run' };
+      this.#descent === undefined ? this.#lineage.of(event) : { rules: this.#descent, via: '' };
     const passing = candidates.flatMap(({ id }) => {
       const rule = this.#rules.get(id);
       return rule !== undefined && this.#decisions.passes(rule, event, ancestry) ? [rule] : [];
@@ -185,13 +173,15 @@ export class AutomationEngine {
   #admit(rule: ReadyRule, event: AiwgEvent, rules: readonly string[]): void {
     const facts = rule.facts(this.#book, this.#options.clock.now());
     if (rule.conditions.now(event, facts) === 'open') {
-      this.#batches.add(rule.id, { event, rules }, rule.conditions.waitMs(event, facts));
+      const quietMs = rule.conditions.waitMs(event, facts);
+      const room = this.#batches.add(rule.id, { event, rules }, quietMs);
+      this.#decisions.waits(rule, event, { quietMs, room });
       return;
     }
     const path = event.payload['path'];
     const files = event.source === 'file_watcher' && typeof path === 'string' ? [path] : [];
     const { reports } = rule.conditions.explain(event, facts);
-    this.#decisions.fire(rule, { ruleId: rule.id, event, files, count: 1, rules, upTo: null }, reports);
+    this.#decisions.fire(rule, { ruleId: rule.id, event, files, count: 1, rules, rows: null }, reports);
   }
 
   #settleInTurn(batch: Batch): void {
@@ -210,24 +200,34 @@ export class AutomationEngine {
   /** The batch stays on disk until what became of it is. */
   async #settle(batch: Batch): Promise<void> {
     const { db, clock } = this.#options;
-    const rule = this.#rules.get(batch.ruleId);
-    const facts = rule?.facts(this.#book, clock.now());
-    const verdict =
-      rule && facts && this.#decisions.held(rule) === undefined
-        ? await rule.conditions.settled(batch.event, facts, (one, event) => this.#questions.ask(one, event))
-        : undefined;
+    let judged: { rule: ReadyRule | undefined; verdict: Verdict | undefined } | undefined;
     while (!this.#over.signal.aborted) {
+      const rule = this.#rules.get(batch.ruleId);
+      // A rule that was changed meanwhile judges anew.
+      if (judged === undefined || judged.rule !== rule) {
+        judged = { rule, verdict: rule && (await this.#verdictOn(rule, batch.event)) };
+        continue;
+      }
+      const { verdict } = judged;
       try {
         db.transaction(() => {
           this.#batches.done(batch);
           if (rule !== undefined) this.#decisions.settled(rule, batch, verdict);
         });
         return;
-      } catch {
+      } catch (error) {
+        if (!isStorageFault(error)) throw error;
         // The database has told its fault.
         await sleep(clock, RETRY_MS, this.#over.signal);
       }
     }
+  }
+
+  /** Undefined for a rule that is held. */
+  async #verdictOn(rule: ReadyRule, event: AiwgEvent): Promise<Verdict | undefined> {
+    if (this.#decisions.held(rule) !== undefined) return undefined;
+    const facts = rule.facts(this.#book, this.#options.clock.now());
+    return rule.conditions.settled(event, facts, (one, about) => this.#questions.ask(one, about));
   }
 
   #publishFrom(event: NewEvent, rules: readonly string[]): AiwgEvent {
@@ -261,7 +261,7 @@ export class AutomationEngine {
     if (rule === undefined) throw noSuchRule(ruleId);
     const again = this.runs.tryAgain(rule.owner, event.id);
     if (again !== undefined) return again;
-    const batch: Batch = { ruleId, event, files: [], count: 1, rules: [], upTo: null };
+    const batch: Batch = { ruleId, event, files: [], count: 1, rules: [], rows: null };
     const refused = this.#options.db.transaction(() => this.#decisions.fire(rule, batch, []));
     if (refused !== undefined) throw new AiwgdError('CONFLICT', `The rule ${ruleId} cannot run: ${refused}.`);
   }
@@ -337,7 +337,7 @@ export class AutomationEngine {
 
   close(): void {
     this.#over.abort();
-    this.#missedTimer?.cancel();
+    this.#missed.close();
     this.#batches.close();
     this.#questions.close();
     this.runs.close();

@@ -13,7 +13,7 @@ export interface Batch {
   /** The rules that brought them about. */
   rules: readonly string[];
   /** By which it is taken out of the database; null where it never was there. */
-  upTo: number | null;
+  rows: { upTo: number; alone: boolean } | null;
 }
 
 /** An event that came for a rule. */
@@ -28,6 +28,8 @@ const LONGEST_WAIT_FACTOR = 10;
 const LEAST_LONGEST_WAIT_MS = 60_000;
 /** Events of one rule that may wait; beyond, the oldest count no more than their number. */
 export const MOST_WAITING = 100_000;
+/** Events of one rule, each judged by itself, that may wait for their turn. */
+export const MOST_ALONE = 10_000;
 
 const TABLE = `
 CREATE TABLE IF NOT EXISTS rule_inbox (
@@ -66,6 +68,10 @@ export interface BatchesOptions {
 export class Batches {
   readonly #options: BatchesOptions;
   readonly #waiting = new Map<string, Waiting>();
+  /** How many events of a rule wait to be judged by themselves. */
+  readonly #alone = new Map<string, number>();
+  /** What is newer came to this daemon, which has it in memory. */
+  readonly #lastOfBefore: number;
   #timer: Timer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #closed = false;
@@ -73,6 +79,7 @@ export class Batches {
   constructor(options: BatchesOptions) {
     this.#options = options;
     options.db.exec(TABLE);
+    this.#lastOfBefore = Number(options.db.get('SELECT max(id) AS id FROM rule_inbox')?.['id'] ?? 0);
   }
 
   /** Takes up what waited when the daemon went down: the quiet is counted anew. Rules that are gone are forgotten. */
@@ -85,52 +92,83 @@ export class Batches {
         continue;
       }
       const rows = db.all(
-        'SELECT id, due_ms, rules, event FROM rule_inbox WHERE rule_id = ? ORDER BY id',
+        'SELECT id, due_ms, rules, event FROM rule_inbox WHERE rule_id = ? AND id <= ? ORDER BY id',
         ruleId,
+        this.#lastOfBefore,
       );
       for (const one of rows) {
         const rules = JSON.parse(String(one['rules'])) as string[];
         const arrival = { event: JSON.parse(String(one['event'])) as AiwgEvent, rules };
-        this.#join(ruleId, arrival, Number(one['due_ms']), Number(one['id']));
+        const quietMs = Number(one['due_ms']);
+        if (quietMs > 0) this.#join(ruleId, arrival, quietMs, Number(one['id']));
+        else this.#hand(ruleId, arrival, Number(one['id']));
       }
     }
   }
 
-  /** Adds an event that waits for `quietMs` without another; 0: until the next turn. */
-  add(ruleId: string, arrival: Arrival, quietMs: number): void {
-    const { db, clock } = this.#options;
-    const path = pathOf(arrival.event);
+  /**
+   * Adds an event that waits for `quietMs` without another; with 0 it is a batch of its own, at once. False where too many
+   * of those wait already.
+   */
+  add(ruleId: string, arrival: Arrival, quietMs: number): boolean {
+    const { db } = this.#options;
+    if (quietMs === 0) return this.#addAlone(ruleId, arrival);
     const waiting = this.#waiting.get(ruleId);
-    const known =
-      waiting !== undefined && (path === undefined ? waiting.count >= MOST_WAITING : waiting.files.has(path));
-    if (known) {
+    if (waiting !== undefined && isKnown(waiting, arrival)) {
       db.afterCommit(() => this.#join(ruleId, arrival, quietMs, waiting.lastId));
-      return;
+    } else {
+      const id = this.#insert(ruleId, arrival, quietMs);
+      db.afterCommit(() => this.#join(ruleId, arrival, quietMs, id));
     }
+    return true;
+  }
+
+  #addAlone(ruleId: string, arrival: Arrival): boolean {
+    const { db } = this.#options;
+    if ((this.#alone.get(ruleId) ?? 0) >= MOST_ALONE) return false;
+    const id = this.#insert(ruleId, arrival, 0);
+    db.afterCommit(() => this.#hand(ruleId, arrival, id));
+    return true;
+  }
+
+  #insert(ruleId: string, { rules, event }: Arrival, quietMs: number): number {
+    const { db, clock } = this.#options;
     const { id } = db.run(
       'INSERT INTO rule_inbox (rule_id, at, due_ms, rules, event) VALUES (?, ?, ?, ?, ?)',
       ruleId,
       clock.now(),
       quietMs,
-      JSON.stringify(arrival.rules),
-      JSON.stringify(arrival.event),
+      JSON.stringify(rules),
+      JSON.stringify(event),
     );
-    db.afterCommit(() => this.#join(ruleId, arrival, quietMs, id));
+    return id;
   }
 
   /** Takes the events of a batch out of the database, in the transaction that says what became of them. */
-  done({ ruleId, upTo }: Batch): void {
-    if (upTo === null) return;
-    this.#options.db.run('DELETE FROM rule_inbox WHERE rule_id = ? AND id <= ?', ruleId, upTo);
+  done({ ruleId, rows }: Batch): void {
+    const { db } = this.#options;
+    if (rows?.alone) {
+      db.run('DELETE FROM rule_inbox WHERE id = ?', rows.upTo);
+      db.afterCommit(() => this.#alone.set(ruleId, (this.#alone.get(ruleId) ?? 1) - 1));
+    } else if (rows) {
+      db.run('DELETE FROM rule_inbox WHERE rule_id = ? AND id <= ? AND due_ms > 0', ruleId, rows.upTo);
+    }
   }
 
   waiting(ruleId: string): number {
-    return this.#waiting.get(ruleId)?.count ?? 0;
+    return (this.#waiting.get(ruleId)?.count ?? 0) + (this.#alone.get(ruleId) ?? 0);
   }
 
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
+  }
+
+  #hand(ruleId: string, { event, rules }: Arrival, id: number): void {
+    this.#alone.set(ruleId, (this.#alone.get(ruleId) ?? 0) + 1);
+    const path = pathOf(event);
+    const files = path === undefined ? [] : [path];
+    this.#options.onDue({ ruleId, event, files, count: 1, rules, rows: { upTo: id, alone: true } });
   }
 
   #join(ruleId: string, { event, rules }: Arrival, quietMs: number, id: number): void {
@@ -188,10 +226,18 @@ export class Batches {
         continue;
       }
       this.#waiting.delete(ruleId);
-      this.#options.onDue({ ruleId, event, files: [...files], count, rules: [...rules], upTo: lastId });
+      const rows = { upTo: lastId, alone: false };
+      this.#options.onDue({ ruleId, event, files: [...files], count, rules: [...rules], rows });
     }
     if (next < Number.POSITIVE_INFINITY) this.#arm(next);
   }
+}
+
+/** Whether what waits on disk says all that this event would add to it, but for its number. */
+function isKnown(waiting: Waiting, { event, rules }: Arrival): boolean {
+  const path = pathOf(event);
+  const counts = path === undefined ? waiting.count >= MOST_WAITING : waiting.files.has(path);
+  return counts && rules.every((rule) => waiting.rules.has(rule));
 }
 
 /** The path that an event of the file watcher is about. */

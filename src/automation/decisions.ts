@@ -21,7 +21,7 @@ export interface DecisionsOptions {
   traces: Traces;
 }
 
-type Verdict = { truth: 'true' | 'false'; reports: ConditionReport[] };
+export type Verdict = { truth: 'true' | 'false'; reports: ConditionReport[] };
 
 /** Whether an event that triggers a rule makes it fire; every answer leaves a trace. */
 export class Decisions {
@@ -62,6 +62,18 @@ export class Decisions {
       },
     });
     return false;
+  }
+
+  /** The event waits for quiet; or there is no room for it to wait for the command that judges it. */
+  waits(rule: ReadyRule, event: AiwgEvent, { quietMs, room }: { quietMs: number; room: boolean }): void {
+    const { traces, db } = this.#options;
+    if (room && quietMs === 0) return;
+    const why = room
+      ? `it waits for ${quietMs} ms of quiet`
+      : 'too many events wait for the command of a condition';
+    const explain = () => ({ why, conditions: [] });
+    const outcome = room ? ('waiting' as const) : ('dropped' as const);
+    db.afterCommit(() => traces.note({ ruleId: rule.id, outcome, event, explain }));
   }
 
   /** A batch has waited, and its commands have been asked; without a verdict the rule was held meanwhile. */

@@ -67,7 +67,7 @@ export class JobRuns {
     const { db, records } = this.#options;
     const run = records.newestOf(ownerOf(jobId));
     const skippedAt = db.get('SELECT at FROM job_skips WHERE job_id = ?', jobId)?.['at'];
-    if (typeof skippedAt === 'number' && skippedAt > (run?.createdAt ?? 0)) {
+    if (typeof skippedAt === 'number' && skippedAt >= (run?.createdAt ?? 0)) {
       return { last: new Date(skippedAt).toISOString(), lastOutcome: 'skipped' };
     }
     if (run === undefined) return { last: null, lastOutcome: null };

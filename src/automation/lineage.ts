@@ -2,8 +2,11 @@ import type { StateDatabase } from '../database/state-database.js';
 import type { Clock } from '../platform/clock.js';
 import type { AiwgEvent } from '../protocol/event.js';
 
-/** A file is noticed a little after it was written, and so may be written just before a task ended. */
-const SLACK_MS = 250;
+/**
+ * When a file was written is known from the file; that one was removed is noticed a little later, when the task that did
+ * it may have just ended.
+ */
+const REMOVAL_SLACK_MS = 50;
 const DAY_MS = 86_400_000;
 /** Ancestors are remembered for a week, and at most so many; activities for a day after their end. */
 const MOST_KNOWN = 50_000;
@@ -79,22 +82,27 @@ export class Lineage {
   /** What is known of an event's ancestors. */
   of(event: AiwgEvent): Ancestry {
     if (event.source === 'file_watcher') return this.#ofChange(event);
-    const { taskId, ruleId } = event.payload;
+    const { taskId, gateId, ruleId } = event.payload;
+    const own = typeof ruleId === 'string' ? [ruleId] : [];
+    if (event.source === 'gates' && typeof gateId === 'string') {
+      return { rules: [...new Set([...own, ...this.#known(event.cause)])], via: gateId };
+    }
     if (event.source === 'supervisor' && typeof taskId === 'string') {
-      const own = typeof ruleId === 'string' ? [ruleId] : [];
       const rules = new Set([...own, ...this.#known(taskId), ...this.#known(event.cause)]);
       return { rules: [...rules], via: taskId };
     }
     return event.cause === undefined ? NONE : { rules: this.#known(event.cause), via: event.cause };
   }
 
-  /** Notes the ancestors of a task or an event, for whatever names it as its cause. */
+  /** Notes ancestors of a task or an event, beside those that are known, for whatever names it as its cause. */
   record(id: string, rules: readonly string[]): void {
-    if (rules.length === 0) return;
+    const known = this.#known(id);
+    const all = new Set([...known, ...rules]);
+    if (all.size === known.length) return;
     this.#db.run(
       'INSERT INTO lineage VALUES (?1, ?2, ?3) ON CONFLICT (id) DO UPDATE SET rules = ?2',
       id,
-      JSON.stringify(rules),
+      JSON.stringify([...all]),
       this.#clock.now(),
     );
     this.#sincePruned += 1;
@@ -105,37 +113,36 @@ export class Lineage {
   follow(event: AiwgEvent): void {
     const { taskId } = event.payload;
     if (event.source !== 'supervisor' || typeof taskId !== 'string') return;
+    const at = Date.parse(event.timestamp);
     if (ENDS.has(event.type)) {
-      this.ended(taskId);
+      this.ended(taskId, at);
     } else if (event.type !== 'task:output') {
       const { rules } = this.of(event);
       if (rules.length === 0) return;
       if (event.type === 'task:queued') this.record(taskId, rules);
-      if (event.type === 'task:started') this.#began(taskId, rules);
+      if (event.type === 'task:started') this.#began(taskId, rules, at);
     }
   }
 
-  /** The task does not work any more. */
-  ended(taskId: string): void {
-    const now = this.#clock.now();
+  /** The task does not work any more, since `at`. */
+  ended(taskId: string, at: number): void {
     for (const activity of this.#activities.values()) {
       if (activity.taskId !== taskId || activity.ended !== undefined) continue;
-      activity.ended = now;
-      this.#db.run('UPDATE rule_activity SET ended = ? WHERE seq = ?', now, activity.seq);
+      this.#db.run('UPDATE rule_activity SET ended = ? WHERE seq = ?', at, activity.seq);
+      activity.ended = at;
     }
     this.#reckonQuiet();
   }
 
-  #began(taskId: string, rules: readonly string[]): void {
-    const now = this.#clock.now();
-    this.ended(taskId);
+  #began(taskId: string, rules: readonly string[], at: number): void {
+    this.ended(taskId, at);
     const { id: seq } = this.#db.run(
       'INSERT INTO rule_activity (task_id, rules, began) VALUES (?, ?, ?)',
       taskId,
       JSON.stringify(rules),
-      now,
+      at,
     );
-    this.#activities.set(seq, { seq, taskId, rules, began: now, ended: undefined });
+    this.#activities.set(seq, { seq, taskId, rules, began: at, ended: undefined });
     this.#quietSince = Number.POSITIVE_INFINITY;
     this.#sincePruned += 1;
   }
@@ -143,7 +150,7 @@ export class Lineage {
   #reckonQuiet(): void {
     this.#quietSince = Number.NEGATIVE_INFINITY;
     for (const { ended = Number.POSITIVE_INFINITY } of this.#activities.values()) {
-      this.#quietSince = Math.max(this.#quietSince, ended + SLACK_MS);
+      this.#quietSince = Math.max(this.#quietSince, ended);
     }
   }
 
@@ -152,11 +159,12 @@ export class Lineage {
     const at = Date.parse(event.timestamp);
     const first = timeOf(event.payload['firstChangeAt']) ?? at;
     const last = timeOf(event.payload['lastChangeAt']) ?? at;
-    if (first > this.#quietSince) return NONE;
+    const slack = event.type === 'file.delete' ? REMOVAL_SLACK_MS : 0;
+    if (first > this.#quietSince + slack) return NONE;
     const rules = new Set<string>();
     const tasks = new Set<string>();
     for (const activity of this.#activities.values()) {
-      if (activity.began > last || (activity.ended ?? Number.POSITIVE_INFINITY) + SLACK_MS < first) continue;
+      if (activity.began > last || (activity.ended ?? Number.POSITIVE_INFINITY) + slack < first) continue;
       for (const rule of activity.rules) rules.add(rule);
       tasks.add(activity.taskId);
     }

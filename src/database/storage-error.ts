@@ -87,3 +87,8 @@ export function toErrorMessage(error: AiwgdError): ErrorMessage {
 export function fromErrorMessage({ code, message, data }: ErrorMessage): AiwgdError {
   return new AiwgdError(code, message, { data });
 }
+
+/** Whether it is the disk, or whoever holds the database, that stands in the way: later it may go. */
+export function isStorageFault(error: unknown): boolean {
+  return error instanceof AiwgdError && (error.code === 'STORAGE_FULL' || error.code === 'STORAGE_FAILED');
+}

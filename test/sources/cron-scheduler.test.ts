@@ -378,7 +378,7 @@ describe('the scheduler', () => {
       enabled: true,
       jobs: ['a'],
       last_fires: { a: '2026-05-05T13:00:00.000Z' },
-      next: { id: 'a', at: '2026-05-05T13:30:00.000Z' },
+      next: { id: 'a', at: '2026-05-05T14:00:00.000Z' },
     });
     scheduler.close();
     clock.advance(DAY);

@@ -65,8 +65,9 @@ describe('a new start', () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     project.write('new');
     project.write('old2', 'changed');
+    project.write('old11', 'changed');
     await project.start();
-    await project.expectReports(['create new', 'modify old2']);
+    await project.expectReports(['create new', 'modify old2', 'modify old11']);
   });
 
   it('does not take for new what another configuration or another .gitignore brings into view', async () => {

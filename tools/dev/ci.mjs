@@ -19,6 +19,7 @@ const PROGRAMS = {
   prlimit: 'util-linux',
   chattr: 'e2fsprogs',
   'mkfs.ext4': 'e2fsprogs',
+  vim: 'vim',
 };
 
 const total = { passed: 0, failed: 0, skipped: 0 };

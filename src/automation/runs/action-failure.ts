@@ -1,4 +1,4 @@
-import { messageOf } from '../../protocol/errors.js';
+import { AiwgdError, messageOf } from '../../protocol/errors.js';
 
 /** Why an action could not be done. */
 export class ActionFailure extends Error {
@@ -33,8 +33,9 @@ export class RunEnded extends Error {
   }
 }
 
-/** Anything thrown by an action; what nobody foresaw may be over at the next try. */
+/** Anything thrown by an action; what nobody foresaw may be over at the next try, but what was refused is refused again. */
 export function failureOf(error: unknown): ActionFailure {
   if (error instanceof ActionFailure) return error;
-  return new ActionFailure(messageOf(error), { retryable: true, cause: error });
+  const refused = error instanceof AiwgdError && error.code === 'INVALID_PARAMS';
+  return new ActionFailure(messageOf(error), { retryable: !refused, cause: error });
 }

@@ -4,6 +4,8 @@ import { ActionFailure } from './action-failure.js';
 import type { RunRecord, Step } from './run-records.js';
 import { splitOwner } from './run-records.js';
 
+const OF_PREVIOUS = /\{\{\s*previous\./;
+
 /** What the templates of a run's steps are filled in from. */
 export function scopeOf(run: RunRecord): TemplateScope {
   const { event, files, count, previous } = run;
@@ -49,7 +51,7 @@ export function renderBehindGate(run: RunRecord): Step[] {
   const scope = scopeOf(run);
   return run.steps.map((step, index) => {
     if (index < run.step) return step;
-    const waits = index > run.step + 1 && JSON.stringify(step).includes('{{previous.');
+    const waits = index > run.step + 1 && OF_PREVIOUS.test(JSON.stringify(step));
     return waits ? step : renderStep(step, scope);
   });
 }

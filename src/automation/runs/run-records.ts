@@ -45,6 +45,8 @@ export interface RunRecord {
   previous: Previous | null;
   reports: ActionReport[];
   error: string | null;
+  /** Why it is to end before its time, from when that is decided. */
+  cancelReason: string | null;
   /** `pending` from the failure until its dead letter is safely kept. */
   letter: 'pending' | 'kept' | null;
 }
@@ -80,7 +82,17 @@ const PRUNE_EVERY = 100;
 /** The part of a record that changes from step to step; small, whatever the event is. */
 type Progress = Pick<
   RunRecord,
-  'count' | 'rules' | 'step' | 'tries' | 'retryAt' | 'waitsFor' | 'taskIds' | 'previous' | 'reports' | 'error'
+  | 'count'
+  | 'rules'
+  | 'step'
+  | 'tries'
+  | 'retryAt'
+  | 'waitsFor'
+  | 'taskIds'
+  | 'previous'
+  | 'reports'
+  | 'error'
+  | 'cancelReason'
 >;
 
 /** The runs of rules and jobs on disk. What is not ended is taken up again by the next daemon. */
@@ -107,6 +119,7 @@ export class RunRecords {
       previous: null,
       reports: run.steps.map(({ type }) => ({ type, state: 'waiting' as const, detail: '' })),
       error: null,
+      cancelReason: null,
       letter: null,
     };
     const record: RunRecord = { id: '', ...run, ...rest };
@@ -159,14 +172,19 @@ export class RunRecords {
     return row && recordOf(row);
   }
 
-  /** The newest run of an owner for an event that ended as a failure. */
-  failedOn(owner: string, eventId: string): RunRecord | undefined {
+  /** The newest run of an owner for an event. */
+  newestOn(owner: string, eventId: string): RunRecord | undefined {
     const row = this.#db.get(
-      `SELECT * FROM runs WHERE owner = ? AND event_id = ? AND state = 'failed' ORDER BY seq DESC LIMIT 1`,
+      'SELECT * FROM runs WHERE owner = ? AND event_id = ? ORDER BY seq DESC LIMIT 1',
       owner,
       eventId,
     );
     return row && recordOf(row);
+  }
+
+  /** The dead letter of the run is safe; nothing else about the run changes, whatever became of it meanwhile. */
+  letterKept(id: string): void {
+    this.#db.run("UPDATE runs SET letter = 'kept' WHERE seq = ? AND letter = 'pending'", seqOf(id));
   }
 
   withPendingLetter(): RunRecord[] {
@@ -198,7 +216,8 @@ export class RunRecords {
 
 function progressOf(run: RunRecord): Progress {
   const { count, rules, step, tries, retryAt, waitsFor, taskIds, previous, reports, error } = run;
-  return { count, rules, step, tries, retryAt, waitsFor, taskIds, previous, reports, error };
+  const { cancelReason } = run;
+  return { count, rules, step, tries, retryAt, waitsFor, taskIds, previous, reports, error, cancelReason };
 }
 
 function recordOf(row: Row): RunRecord {

@@ -1,6 +1,7 @@
+import { isStorageFault } from '../../database/storage-error.js';
 import { sleep } from '../../platform/clock.js';
 import type { RunState } from '../../protocol/automation.js';
-import { AiwgdError, messageOf } from '../../protocol/errors.js';
+import { messageOf } from '../../protocol/errors.js';
 import { type ActionFailure, failureOf, RunEnded } from './action-failure.js';
 import { type Done, perform, wordsBehind } from './perform.js';
 import { renderBehindGate, renderStep, scopeOf } from './render-step.js';
@@ -10,7 +11,6 @@ import { stepWords } from './step-words.js';
 
 /** Pauses before the second, third and fourth try of an action, each ± 20 %. */
 const PAUSES_MS = [500, 2_000, 8_000] as const;
-export const TRIES = PAUSES_MS.length + 1;
 const JITTER = 0.2;
 /** A receiver that asks for more patience than this gets the next try all the same. */
 const LONGEST_PAUSE_MS = 300_000;
@@ -22,8 +22,10 @@ export class Run {
   readonly record: RunRecord;
   readonly #context: RunContext;
   readonly #onEnd: (run: Run) => void;
+  /** Aborted when the step at work is to give up. */
   readonly #over = new AbortController();
-  #cancelReason: string | undefined;
+  /** Aborted when the daemon stops: then nothing is written any more. */
+  readonly #left = new AbortController();
   #gateAnswered: (() => void) | undefined;
   #redelivery: { resolve: () => void; reject: (error: Error) => void } | undefined;
 
@@ -31,11 +33,12 @@ export class Run {
     this.record = record;
     this.#context = context;
     this.#onEnd = onEnd;
+    if (record.cancelReason !== null) this.#over.abort();
   }
 
   /** Begins, or goes on where an earlier daemon stopped: with the next turn, when whoever brought it about is done. */
   start(): void {
-    queueMicrotask(() => void this.#carryOut());
+    queueMicrotask(() => void this.#carryOutSafely());
   }
 
   /** Goes on at the step that failed, which gets one try; resolves when that has succeeded. */
@@ -48,13 +51,13 @@ export class Run {
 
   /** Ends the run with its task and its gate; `onEnd` follows. */
   cancel(reason: string): void {
-    if (this.#cancelReason !== undefined) return;
-    this.#cancelReason = reason;
+    this.record.cancelReason ??= reason;
     this.#over.abort();
   }
 
   /** The daemon stops: the run stays as it is on disk. */
   abandon(): void {
+    this.#left.abort();
     this.#over.abort();
     this.#redelivery?.reject(new Error('The daemon stops before the action is done'));
     this.#redelivery = undefined;
@@ -64,18 +67,29 @@ export class Run {
     this.#gateAnswered?.();
   }
 
+  /** Never rejects. */
+  async #carryOutSafely(): Promise<void> {
+    const { record } = this;
+    const told = (error: unknown): void => {
+      // What was cut off by the end of the daemon is on disk as it was before.
+      if (this.#left.signal.aborted) return;
+      this.#context.log.error({ err: error, run: record.id }, `A run met a fault: ${messageOf(error)}`);
+    };
+    try {
+      await this.#carryOut();
+    } catch (error) {
+      told(error);
+      if (!this.#left.signal.aborted)
+        await this.#end('failed', messageOf(error), record.tries + 1).catch(told);
+    }
+  }
+
   async #carryOut(): Promise<void> {
     const { record } = this;
-    try {
-      while (this.#hasMore()) await this.#step();
-    } catch (error) {
-      // Nothing but a fault of the program itself gets here.
-      this.#context.log.error({ err: error, run: record.id }, `A run met a fault: ${messageOf(error)}`);
-      await this.#end('failed', messageOf(error));
-      return;
-    }
-    if (this.#cancelReason !== undefined) await this.#endCancelled(this.#cancelReason);
-    else if (!this.#over.signal.aborted && record.endedAt === null) await this.#end('completed', null);
+    while (this.#hasMore()) await this.#step();
+    if (record.endedAt !== null || this.#left.signal.aborted) return;
+    if (record.cancelReason === null) await this.#end('completed', null);
+    else await this.#endCancelled(record.cancelReason);
   }
 
   #hasMore(): boolean {
@@ -133,7 +147,7 @@ export class Run {
   /** Asks for what follows exactly as it will be done. */
   #ask(): Promise<void> {
     const { record } = this;
-    const { db, records, gates, gateMinutes } = this.#context;
+    const { records, gates, gateMinutes } = this.#context;
     const steps = renderBehindGate(record);
     const step = steps[record.step] as Extract<Step, { type: 'gate' }>;
     const action = wordsBehind(steps, record.step);
@@ -147,11 +161,6 @@ export class Run {
         runId: record.id,
         expireMinutes: step.expire_minutes ?? gateMinutes(),
         causeEventId: record.event.id,
-      });
-      const before = record.steps;
-      db.onRollback(() => {
-        record.steps = before;
-        record.waitsFor = null;
       });
       record.steps = steps;
       record.waitsFor = gate.id;
@@ -204,19 +213,24 @@ export class Run {
 
   async #endCancelled(reason: string): Promise<void> {
     const { record } = this;
-    const { tasks, gates, clock, log } = this.#context;
-    for (const taskId of record.waitsFor?.startsWith('task-') ? [record.waitsFor] : []) {
-      for (;;) {
-        try {
-          await tasks.cancel(taskId);
-          break;
-        } catch (error) {
-          log.warn({ run: record.id, taskId }, `The task of a run cannot be cancelled: ${messageOf(error)}`);
-          await sleep(clock, DISK_RETRY_MS);
-        }
+    const { gates } = this.#context;
+    if (record.waitsFor?.startsWith('task-')) await this.#cancelTask(record.waitsFor);
+    if (this.#left.signal.aborted) return;
+    await this.#end('cancelled', reason, undefined, () => gates.withdraw(record.id, reason));
+  }
+
+  async #cancelTask(taskId: string): Promise<void> {
+    const { tasks, clock, log } = this.#context;
+    while (!this.#left.signal.aborted) {
+      try {
+        await tasks.cancel(taskId);
+        return;
+      } catch (error) {
+        const run = this.record.id;
+        log.warn({ run, taskId }, `The task of a run cannot be cancelled: ${messageOf(error)}`);
+        await sleep(clock, DISK_RETRY_MS, this.#left.signal);
       }
     }
-    await this.#end('cancelled', reason, undefined, () => gates.withdraw(record.id, reason));
   }
 
   async #end(
@@ -233,7 +247,7 @@ export class Run {
     const letter = state === 'failed' && kind === 'rule' && redelivery === undefined ? 'pending' : null;
     await this.#store(() => {
       along();
-      if (state !== 'completed') this.#report('failed', error ?? state);
+      if (state !== 'completed') this.#reportEnd(error ?? state);
       Object.assign(record, {
         state,
         error,
@@ -260,6 +274,15 @@ export class Run {
     );
   }
 
+  /** What follows the step at which the run ends is not done. */
+  #reportEnd(detail: string): void {
+    const { record } = this;
+    this.#report('failed', detail);
+    record.reports = record.reports.map((report, index) =>
+      index > record.step ? { ...report, state: 'skipped' } : report,
+    );
+  }
+
   /** Changes the record and writes it, all or nothing; while the disk takes nothing it tries again and again. */
   async #store(change: () => void): Promise<void> {
     const { db, clock, records } = this.#context;
@@ -274,15 +297,11 @@ export class Run {
       } catch (error) {
         Object.assign(this.record, before);
         if (!isStorageFault(error)) throw error;
-        if (this.#over.signal.aborted && this.#cancelReason === undefined) throw error;
-        await sleep(clock, DISK_RETRY_MS);
+        await sleep(clock, DISK_RETRY_MS, this.#left.signal);
+        if (this.#left.signal.aborted) throw error;
       }
     }
   }
-}
-
-function isStorageFault(error: unknown): boolean {
-  return error instanceof AiwgdError && (error.code === 'STORAGE_FULL' || error.code === 'STORAGE_FAILED');
 }
 
 /** The question that a gate asks where nobody has worded it. */

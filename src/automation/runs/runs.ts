@@ -1,8 +1,8 @@
 import type { Timer } from '../../platform/clock.js';
 import type { ActionReport } from '../../protocol/automation.js';
-import { messageOf } from '../../protocol/errors.js';
+import { AiwgdError, messageOf } from '../../protocol/errors.js';
 import type { AiwgEvent } from '../../protocol/event.js';
-import { Run, TRIES } from './run.js';
+import { Run } from './run.js';
 import type { RunContext } from './run-context.js';
 import { type NewRun, type RunRecord, splitOwner } from './run-records.js';
 
@@ -45,8 +45,9 @@ export class Runs {
     const { records } = this.#context;
     for (const record of records.withPendingLetter()) this.#keepLetter(record);
     for (const record of records.active()) {
+      if (this.#byId.has(record.id)) continue;
       const run = this.#hold(record);
-      if (record.state === 'running') {
+      if (record.state === 'running' || record.cancelReason !== null) {
         this.#lane(record.owner).running.add(run);
         run.start();
       } else {
@@ -75,11 +76,14 @@ export class Runs {
       request.rules.filter((rule) => kind !== 'rule' || rule !== id),
     );
     const run = this.#hold(record);
+    const replaced = mode === 'restart' ? [...lane.running, ...lane.waiting] : [];
+    const reason = `${record.id} took its place`;
+    for (const other of replaced) records.save({ ...other.record, cancelReason: reason });
     if (waits) lane.waiting.push(run);
     else lane.running.add(run);
     db.onRollback(() => this.#forget(run));
     db.afterCommit(() => {
-      if (mode === 'restart') this.#replaceOthers(lane, run);
+      for (const other of replaced) this.#cancel(other, lane, reason);
       if (!waits) run.start();
     });
     return { run: record, why: waits ? `${record.id} waits for its turn` : `${record.id} began` };
@@ -87,12 +91,20 @@ export class Runs {
 
   /**
    * Tries the failed action of a dead letter once more, and goes on with the run when that succeeded. Undefined where no
-   * run of `owner` for that event is known any more; rejects with the new error.
+   * run of `owner` for that event is known any more; rejects with the new error, or CONFLICT while the run is at work.
    */
   tryAgain(owner: string, eventId: string): Promise<void> | undefined {
-    const record = this.#context.records.failedOn(owner, eventId);
+    const record = this.#context.records.newestOn(owner, eventId);
     if (record === undefined) return undefined;
-    Object.assign(record, { state: 'running', endedAt: null, error: null, letter: null, tries: TRIES });
+    if (record.endedAt === null) {
+      return Promise.reject(new AiwgdError('CONFLICT', `${record.id} is at work on that event already.`));
+    }
+    // A daemon that ended in the middle of a delivery could not say that it was one: the run went on by itself.
+    if (record.state !== 'failed') return Promise.resolve();
+    const reports = record.reports.map((report) =>
+      report.state === 'skipped' ? { ...report, state: 'waiting' as const } : report,
+    );
+    Object.assign(record, { state: 'running', endedAt: null, error: null, letter: null, reports });
     this.#context.records.save(record);
     const run = this.#hold(record);
     this.#lane(owner).running.add(run);
@@ -173,19 +185,13 @@ export class Runs {
     next.start();
   }
 
-  #replaceOthers(lane: Lane, newest: Run): void {
-    const reason = `${newest.record.id} took its place`;
-    const others = [...lane.running, ...lane.waiting].filter((run) => run !== newest);
-    for (const run of others) {
-      const waits = lane.waiting.includes(run);
-      run.cancel(reason);
-      // One that was not begun has nothing to end: it ends as soon as it is started.
-      if (waits) {
-        lane.waiting = lane.waiting.filter((other) => other !== run);
-        lane.running.add(run);
-        run.start();
-      }
-    }
+  #cancel(run: Run, lane: Lane, reason: string): void {
+    run.cancel(reason);
+    if (!lane.waiting.includes(run)) return;
+    // One that was not begun has nothing to end: it ends as soon as it is started.
+    lane.waiting = lane.waiting.filter((other) => other !== run);
+    lane.running.add(run);
+    run.start();
   }
 
   /** A letter is written within a second; until it surely is, the run remembers it for the next daemon. */
@@ -198,8 +204,7 @@ export class Runs {
     const timer = clock.setTimer(LETTER_KEPT_MS, () => {
       this.#letterTimers.delete(timer);
       try {
-        record.letter = 'kept';
-        records.save(record);
+        records.letterKept(record.id);
       } catch (fault) {
         log.debug({ err: fault, run: record.id }, 'A dead letter stays noted as pending');
       }

@@ -29,7 +29,7 @@ export interface SchedulerStatus {
   /** Ids of the jobs that are enabled. */
   jobs: string[];
   last_fires: Record<string, string>;
-  /** What fires next. */
+  /** The job that runs next. */
   next: { id: string; at: string } | null;
 }
 
@@ -98,7 +98,7 @@ export class CronScheduler {
     const now = this.#options.clock.now();
     const enabled = [...this.#states.values()].filter(({ entry }) => entry.enabled);
     let next: { id: string; at: number } | null = null;
-    for (const state of enabled) {
+    for (const state of enabled.filter(({ entry }) => entry.kind === 'job')) {
       const at = state.next(now);
       if (at !== null && (next === null || at < next.at)) next = { id: state.entry.id, at };
     }

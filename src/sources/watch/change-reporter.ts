@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { StateDatabase } from '../../database/state-database.js';
 import type { Clock, Timer } from '../../platform/clock.js';
 import type { Log } from '../../platform/log.js';
@@ -61,6 +60,8 @@ export class ChangeReporter {
   #pause = 0;
   #notBefore = -Infinity;
   #closed = false;
+  /** Until `begin`: what a start finds is judged as a whole. */
+  #begun = false;
   #reported = 0;
   #waiting: (() => void)[] = [];
   /** What is yet to be written when every row is saved. */
@@ -75,9 +76,15 @@ export class ChangeReporter {
     return this.#reported;
   }
 
+  /** From now on changes are reported when they are due. */
+  begin(): void {
+    this.#begun = true;
+    this.wake();
+  }
+
   /** Something may be due sooner than was known. */
   wake(): void {
-    if (this.#closed || this.#soon !== undefined) return;
+    if (this.#closed || !this.#begun || this.#soon !== undefined) return;
     const due = this.#nextDue();
     if (due === undefined) return;
     if (this.#timer !== undefined) {
@@ -194,7 +201,7 @@ export class ChangeReporter {
   #judge(pending: PendingChange): Outcome | undefined {
     const { root, tree, seen, isScanning } = this.#options;
     const { path } = pending;
-    const stats = lookAt(join(root, path));
+    const stats = lookAt(`${root}/${path}`);
     const { folder, name } = splitPath(path);
     const directory = tree.find(folder);
     if (stats === 'unknown' || directory === undefined) return undefined;

@@ -7,8 +7,8 @@ import type { DirectoryWatch, WatchBackend } from './watch-backend.js';
 
 /** So many events at once that the kernel's queue may have overflowed, of which libuv tells nothing. */
 const BURST = 4_096;
-/** A watch that could not be had is tried for again. */
-const TRY_AGAIN_MS = 60_000;
+/** A watch that could not be had is tried for again after this long. */
+export const WATCH_AGAIN_MS = 60_000;
 /** Errors that mean that the system has no watch left to give. */
 const LIMITS = new Set(['ENOSPC', 'EMFILE', 'ENFILE', 'ENOMEM']);
 
@@ -18,6 +18,7 @@ export interface DirectoryWatchesOptions {
   log: Log;
   /** Look at all folders again and again, and watch none. */
   polling: boolean;
+  watchAgainMs: number;
   onEvent: (directory: Directory, type: 'rename' | 'change', name: string | null) => void;
   /** Events may have been lost. */
   onBurst: () => void;
@@ -80,7 +81,10 @@ export class DirectoryWatches {
 
   #mayWatch(): boolean {
     if (this.#options.polling) return false;
-    return this.#refusedAt === undefined || this.#options.clock.monotonic() - this.#refusedAt >= TRY_AGAIN_MS;
+    return (
+      this.#refusedAt === undefined ||
+      this.#options.clock.monotonic() - this.#refusedAt >= this.#options.watchAgainMs
+    );
   }
 
   #open(directory: Directory): Error | undefined {

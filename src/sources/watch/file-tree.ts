@@ -62,15 +62,19 @@ export class FileTree {
     }
   }
 
+  /** Files that are known, and folders that are there and in view. */
   counts(): { files: number; directories: number } {
-    let files = 0;
-    let directories = 0;
-    for (const directory of walk(this.root)) {
-      files += directory.files.size;
-      if (directory.place !== undefined) directories += 1;
-    }
-    return { files, directories };
+    const total = { files: 0, directories: 0 };
+    countIn(this.root, total);
+    return total;
   }
+}
+
+/** By plain recursion: a status is asked for often. */
+function countIn(directory: Directory, total: { files: number; directories: number }): void {
+  total.files += directory.files.size;
+  if (directory.place !== undefined) total.directories += 1;
+  for (const inner of directory.directories.values()) countIn(inner, total);
 }
 
 /** A folder and all beneath it; each before what is in it. What is removed meanwhile may still come. */

@@ -22,6 +22,8 @@ export interface FileWatcherOptions {
   onFault: (code: string, error: Error | undefined) => void;
   /** Shortest pause between two rounds of polling, in milliseconds; 1000 where not given. */
   pollPauseMs?: number;
+  /** After how long a watch that the system refused is tried for again, in milliseconds; 60000 where not given. */
+  watchAgainMs?: number;
 }
 
 export interface FileWatcherStatus {
@@ -37,6 +39,8 @@ export interface FileWatcherStatus {
   /** Changes that wait for their debounce. */
   waiting: number;
 }
+
+const NOTHING = { files: 0, directories: 0, reported: 0, polled: 0, waiting: 0 };
 
 /**
  * Reports what changes in the watched paths as events `file.create`, `file.modify` and `file.delete`, each change once,
@@ -90,16 +94,14 @@ export class FileWatcher {
 
   status(): FileWatcherStatus {
     const { enabled, paths } = this.#config;
-    const now = this.#session?.status();
+    const { reported, polled, ...counts } = this.#session?.status() ?? NOTHING;
     return {
       enabled,
       paths: paths.map(({ path }) => path),
-      files: now?.files ?? 0,
-      directories: now?.directories ?? 0,
-      events_received: this.#reportedBefore + (now?.reported ?? 0),
-      polling: (now?.polled ?? 0) > 0,
-      polled_directories: now?.polled ?? 0,
-      waiting: now?.waiting ?? 0,
+      ...counts,
+      events_received: this.#reportedBefore + reported,
+      polling: polled > 0,
+      polled_directories: polled,
     };
   }
 

@@ -15,6 +15,9 @@ export interface SeenFilesOptions {
   wake: () => void;
 }
 
+/** Stands for a file of which only is known that it was another before. */
+const UNLIKE_ANY: FileEntry = { inode: 0, birth: 0, modified: 0, size: -1 };
+
 /** What was seen of files: changes that wait to be reported, and files that come and go without an event. */
 export class SeenFiles {
   readonly #options: SeenFilesOptions;
@@ -79,12 +82,14 @@ export class SeenFiles {
 
   unknownAtStart(directory: Directory, name: string, stats: Stats): void {
     const path = within(directory.path, name);
-    if (this.start?.catchUp === true && this.start.policy.isNew(path, stats)) {
-      this.#foundAtStart(path, stats);
-      this.#newAtStart.push({ directory, name, stats });
-    } else {
+    const verdict = this.start?.catchUp === true ? this.start.policy.judge(path, stats) : 'old';
+    if (verdict === 'old') {
       this.adopt(directory, name, stats);
+      return;
     }
+    if (verdict === 'changed') directory.files.set(name, UNLIKE_ANY);
+    this.#foundAtStart(path, stats);
+    this.#newAtStart.push({ directory, name, stats });
   }
 
   changedAtStart(directory: Directory, name: string, stats: Stats): void {

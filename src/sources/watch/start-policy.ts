@@ -1,7 +1,7 @@
 import type { Stats } from 'node:fs';
 import { isWithin } from './byte-path.js';
 import type { FileTable, TablePath } from './file-table.js';
-import type { WatchView } from './watch-view.js';
+import type { ViewedPath, WatchView } from './watch-view.js';
 
 /**
  * Clocks of file systems are coarse, and an event comes a moment after the change: a file that is this much older than
@@ -17,14 +17,15 @@ export class StartPolicy {
   readonly #view: WatchView;
   readonly #lookedAt: number | undefined;
   readonly #since = new Map<string, number | null>();
+  /** Paths whose files were being saved when the last life ended. */
+  readonly #interrupted = new Set<string>();
 
   /** Reads what the table says of the last life, and `now` is wall time. */
   constructor(table: FileTable, view: WatchView, now: number) {
     this.#view = view;
     this.#lookedAt = table.lookedAt;
     const saved = table.paths();
-    for (const path of view.paths)
-      this.#since.set(path.path, this.#sinceOf(path.fingerprint, saved.get(path.path), now));
+    for (const path of view.paths) this.#since.set(path.path, this.#sinceOf(path, saved.get(path.path), now));
   }
 
   /** For the table: what holds until it has every file. */
@@ -37,13 +38,19 @@ export class StartPolicy {
     );
   }
 
-  /** Whether a file that the table does not have is to be reported. */
-  isNew(path: string, stats: Stats): boolean {
-    return this.#view.paths.some((viewed) => {
+  /**
+   * What a file is that the table does not have: `new`; `changed`, where it was there before, was not saved in time and
+   * has been written since; or `old`.
+   */
+  judge(path: string, stats: Stats): 'new' | 'changed' | 'old' {
+    let verdict: 'changed' | 'old' = 'old';
+    for (const viewed of this.#view.paths) {
       const since = this.#since.get(viewed.path);
-      if (since === undefined || !isWithin(path, viewed.path) || !viewed.shows(path)) return false;
-      return since === null || stats.birthtimeMs > since;
-    });
+      if (since === undefined || !isWithin(path, viewed.path) || !viewed.shows(path)) continue;
+      if (since === null || stats.birthtimeMs > since) return 'new';
+      if (this.#interrupted.has(viewed.path) && stats.mtimeMs > since) verdict = 'changed';
+    }
+    return verdict;
   }
 
   /** The same, where other files are in view by what `.gitignore` files say now. */
@@ -51,9 +58,10 @@ export class StartPolicy {
     return this.#lookedAt !== undefined && stats.birthtimeMs > this.#lookedAt - MARGIN_MS;
   }
 
-  #sinceOf(fingerprint: string, saved: TablePath | undefined, now: number): number | null {
+  #sinceOf(viewed: ViewedPath, saved: TablePath | undefined, now: number): number | null {
     if (saved === undefined) return now;
-    if (saved.view !== fingerprint) return (this.#lookedAt ?? now) - MARGIN_MS;
+    if (saved.view !== viewed.fingerprint) return (this.#lookedAt ?? now) - MARGIN_MS;
+    if (saved.since !== null) this.#interrupted.add(viewed.path);
     return saved.since;
   }
 }

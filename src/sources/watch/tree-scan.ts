@@ -2,7 +2,7 @@ import { type Dirent, readdirSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { pathOfBytes, systemPath, within } from './byte-path.js';
 import type { DirectoryWatches } from './directory-watches.js';
-import { entryOf, lookAt, sameEntry } from './file-entry.js';
+import { entryOf, type FileEntry, lookAt, sameEntry } from './file-entry.js';
 import { type Directory, type FileTree, walk } from './file-tree.js';
 import type { SeenFiles } from './seen-files.js';
 import { Place, readIgnoreFile, type WatchView } from './watch-view.js';
@@ -34,8 +34,18 @@ export interface TreeScanOptions {
 const STEP = 32;
 const IGNORE_FILE = '.gitignore';
 
+/** A folder that is being looked at. */
+interface Visit extends ScanRequest {
+  directory: Directory;
+  place: Place;
+  /** What was in view in it before. */
+  last: Place | undefined;
+}
+
+type Kind = 'file' | 'folder' | 'other';
+
 interface Listing {
-  names: { name: string; kind: 'file' | 'folder' | 'other' }[];
+  names: { name: string; kind: Kind }[];
   ignoreText: string | undefined;
 }
 
@@ -45,6 +55,7 @@ export class TreeScan {
   /** Names of which something was heard, with the wall time. */
   #checks = new Map<Directory, Map<string, number>>();
   readonly #scans = new Map<Directory, ScanRequest>();
+  readonly #buried: { gone: Directory[]; at: number | undefined }[] = [];
   #view: WatchView;
 
   constructor(options: TreeScanOptions, view: WatchView) {
@@ -80,6 +91,8 @@ export class TreeScan {
       this.#checks = new Map();
       return this.#checkAll(checks);
     }
+    const buried = this.#buried.shift();
+    if (buried !== undefined) return this.#reportBuried(buried);
     for (const [directory, request] of this.#scans) {
       this.#scans.delete(directory);
       return this.#scanFolder(directory, request);
@@ -106,38 +119,31 @@ export class TreeScan {
     const path = within(directory.path, name);
     const stats = this.#lookAt(path);
     if (stats === 'unknown') return;
-    const known = directory.files.has(name);
-    if (stats !== 'gone' && stats.isDirectory()) {
-      if (known) seen.changed(path, at);
-      if (place.entersFolder(name)) this.scan(directory.inner(name), { reason: 'new', deep: false });
-      return;
-    }
     const inner = directory.directories.get(name);
-    if (inner?.place !== undefined) this.bury(inner, at);
-    const shown = stats !== 'gone' && entryOf(stats) !== undefined && place.showsFile(name);
-    if (known || shown) seen.changed(path, at);
+    if (stats !== 'gone' && stats.isDirectory()) {
+      if (place.entersFolder(name)) this.scan(directory.inner(name), { reason: 'new', deep: false });
+    } else if (inner?.place !== undefined) {
+      this.bury(inner, at);
+    }
+    const isFile = stats !== 'gone' && entryOf(stats) !== undefined;
+    if (directory.files.has(name) || (isFile && place.showsFile(name))) seen.changed(path, at);
   }
 
   *#scanFolder(directory: Directory, request: ScanRequest): Generator<void> {
-    const stats = this.#lookAt(directory.path);
-    if (stats === 'unknown') {
-      this.#options.onReadable(directory.path, new Error('it may not be looked at, or its path is too long'));
-      return;
-    }
-    if (stats === 'gone' || !stats.isDirectory()) {
-      this.bury(directory);
-      return;
-    }
-    const other = directory.inode !== stats.ino || directory.birth !== stats.birthtimeMs;
     // First the watch, then the look: what happens in between is told twice rather than not at all.
     const listing = this.#options.watches.attach(directory) ? this.#list(directory) : undefined;
-    const again = this.#lookAt(directory.path);
-    const swapped =
-      again === 'gone' || again === 'unknown' || again.ino !== stats.ino || !again.isDirectory();
-    if (listing === undefined || swapped) {
+    // Only now, so that nothing counts that was read through a link which has taken the folder's place.
+    const stats = this.#lookAt(directory.path);
+    if (stats === 'unknown') {
+      const reason = new Error('it may not be looked at, or its path is too long');
+      this.#options.onReadable(directory.path, reason);
+      return;
+    }
+    if (listing === undefined || stats === 'gone' || !stats.isDirectory()) {
       this.#vanished(directory);
       return;
     }
+    const other = directory.inode !== stats.ino || directory.birth !== stats.birthtimeMs;
     const last = directory.place;
     const place = this.#placeOf(directory, listing.ignoreText, last);
     if (place === undefined) {
@@ -147,16 +153,11 @@ export class TreeScan {
     directory.place = place;
     directory.inode = stats.ino;
     directory.birth = stats.birthtimeMs;
-    yield* this.#compare(
-      directory,
-      place,
-      listing,
-      { ...request, deep: request.deep || other || place !== last },
-      last,
-    );
+    const deep = request.deep || other || place !== last;
+    yield* this.#compare({ directory, place, last, reason: request.reason, deep }, listing);
   }
 
-  /** Gone between two looks, or something else by now: that needs another look, from above. */
+  /** Gone, or something else by now: that needs another look, from above. */
   #vanished(directory: Directory): void {
     this.bury(directory);
     if (directory.parent?.place !== undefined) {
@@ -170,50 +171,40 @@ export class TreeScan {
     return outer?.entersFolder(directory.name) ? outer.inner(directory.name, ignoreText, last) : undefined;
   }
 
-  *#compare(
-    directory: Directory,
-    place: Place,
-    { names }: Listing,
-    request: ScanRequest,
-    last: Place | undefined,
-  ): Generator<void> {
+  *#compare(visit: Visit, { names }: Listing): Generator<void> {
+    const { directory, place } = visit;
     const listed = directory.files.size + directory.directories.size > 0 ? new Set<string>() : undefined;
     let count = 0;
     for (const { name, kind } of names) {
       listed?.add(name);
-      if (kind === 'folder') this.#compareFolder(directory, place, name, request, last);
-      else this.#compareFile(directory, place, name, kind, request, last);
+      if (kind === 'folder') this.#compareFolder(visit, name);
+      else this.#compareFile(visit, name, kind);
       count += 1;
       if (count % STEP === 0) yield;
       if (directory.place !== place) return;
     }
     if (listed === undefined) return;
-    for (const name of [...directory.files.keys()]) {
-      if (!listed.has(name)) this.#missing(directory, place, name, request);
-    }
-    for (const inner of [...directory.directories.values()]) {
-      if (listed.has(inner.name)) continue;
-      if (!place.entersFolder(inner.name)) this.leave(inner);
-      // What was made after the list was read has its own event.
-      else if (inner.place !== undefined && this.#lookAt(inner.path) === 'gone') this.bury(inner);
+    for (const name of directory.files.keys()) if (!listed.has(name)) this.#missingFile(visit, name);
+    for (const inner of directory.directories.values()) {
+      if (!listed.has(inner.name)) this.#missingFolder(visit, inner);
     }
   }
 
-  #missing(directory: Directory, place: Place, name: string, request: ScanRequest): void {
+  #missingFile({ directory, place, reason }: Visit, name: string): void {
     const { seen } = this.#options;
     const path = within(directory.path, name);
-    if (place.onlyLeads && !place.named.has(name)) seen.drop(directory, name);
-    else if (request.reason === 'start') seen.missingAtStart(directory, name);
+    if (!place.mayShow(name)) seen.drop(directory, name);
+    else if (reason === 'start') seen.missingAtStart(directory, name);
     else if (this.#lookAt(path) === 'gone') seen.foundChanged(path);
   }
 
-  #compareFolder(
-    directory: Directory,
-    place: Place,
-    name: string,
-    request: ScanRequest,
-    last: Place | undefined,
-  ): void {
+  #missingFolder({ place }: Visit, inner: Directory): void {
+    if (!place.entersFolder(inner.name)) this.leave(inner);
+    // What was made after the list was read has its own event.
+    else if (inner.place !== undefined && this.#lookAt(inner.path) === 'gone') this.bury(inner);
+  }
+
+  #compareFolder({ directory, place, last, reason, deep }: Visit, name: string): void {
     const path = within(directory.path, name);
     if (directory.files.has(name)) this.#options.seen.foundChanged(path);
     const known = directory.directories.get(name);
@@ -222,10 +213,10 @@ export class TreeScan {
       return;
     }
     if (known?.place === undefined) {
-      const isNew = request.reason === 'view' && last?.entersFolder(name) === true;
-      this.scan(directory.inner(name), { reason: isNew ? 'new' : request.reason, deep: false });
-    } else if (request.deep || this.#isOther(known)) {
-      this.scan(known, request);
+      const isNew = reason === 'view' && last?.entersFolder(name) === true;
+      this.scan(directory.inner(name), { reason: isNew ? 'new' : reason, deep: false });
+    } else if (deep || this.#isOther(known)) {
+      this.scan(known, { reason, deep });
     }
   }
 
@@ -237,15 +228,9 @@ export class TreeScan {
     );
   }
 
-  #compareFile(
-    directory: Directory,
-    place: Place,
-    name: string,
-    kind: 'file' | 'other',
-    { reason }: ScanRequest,
-    last: Place | undefined,
-  ): void {
+  #compareFile(visit: Visit, name: string, kind: 'file' | 'other'): void {
     const { seen } = this.#options;
+    const { directory, place } = visit;
     const path = within(directory.path, name);
     const inner = directory.directories.get(name);
     if (inner?.place !== undefined) this.bury(inner);
@@ -257,47 +242,52 @@ export class TreeScan {
     const stats = kind === 'file' ? this.#lookAt(path) : 'gone';
     if (stats === 'unknown') return;
     const entry = stats === 'gone' ? undefined : entryOf(stats);
-    if (stats === 'gone' || entry === undefined) {
-      if (known !== undefined) seen.foundChanged(path);
-    } else if (known !== undefined) {
-      if (!sameEntry(known, entry)) this.#differs(directory, name, stats, reason);
-    } else if (!seen.waits(path)) {
-      this.#unknown(directory, name, stats, reason, last);
+    if (stats !== 'gone' && entry !== undefined) this.#compareEntry(visit, name, stats, entry);
+    else if (known !== undefined) seen.foundChanged(path);
+  }
+
+  #compareEntry({ directory, last, reason }: Visit, name: string, stats: Stats, entry: FileEntry): void {
+    const { seen } = this.#options;
+    const known = directory.files.get(name);
+    const path = within(directory.path, name);
+    if (known !== undefined) {
+      if (sameEntry(known, entry)) return;
+      if (reason === 'start') seen.changedAtStart(directory, name, stats);
+      else seen.foundChanged(path, stats);
+    } else if (seen.waits(path)) {
+      // There was an event of it.
+      return;
+    } else if (reason === 'start') {
+      seen.unknownAtStart(directory, name, stats);
+    } else if (reason === 'new' || last?.showsFile(name) === true) {
+      seen.foundChanged(path, stats);
+    } else {
+      seen.adopt(directory, name, stats);
     }
   }
 
-  #differs(directory: Directory, name: string, stats: Stats, reason: ScanReason): void {
-    const { seen } = this.#options;
-    if (reason === 'start') seen.changedAtStart(directory, name, stats);
-    else seen.foundChanged(within(directory.path, name), stats);
-  }
-
-  #unknown(
-    directory: Directory,
-    name: string,
-    stats: Stats,
-    reason: ScanReason,
-    last: Place | undefined,
-  ): void {
-    const { seen } = this.#options;
-    if (reason === 'start') seen.unknownAtStart(directory, name, stats);
-    else if (reason === 'new' || last?.showsFile(name) === true) {
-      seen.foundChanged(within(directory.path, name), stats);
-    } else seen.adopt(directory, name, stats);
-  }
-
-  /** A folder is gone, with all that was in it. */
+  /** A folder is gone, with all that was in it, as was heard at wall time `at` or found just now. */
   bury(directory: Directory, at?: number): void {
+    const gone = [...walk(directory)];
+    for (const one of gone) this.#forgetFolder(one);
+    this.#buried.push({ gone, at });
+    this.#options.wake();
+  }
+
+  *#reportBuried({ gone, at }: { gone: Directory[]; at: number | undefined }): Generator<void> {
     const { seen, tree } = this.#options;
-    for (const gone of walk(directory)) {
-      this.#forgetFolder(gone);
-      for (const name of gone.files.keys()) {
-        const path = within(gone.path, name);
+    let count = 0;
+    // The innermost first, so that empty ones can be dropped.
+    for (const directory of gone.toReversed()) {
+      for (const name of directory.files.keys()) {
+        const path = within(directory.path, name);
         if (at === undefined) seen.foundChanged(path);
         else seen.changed(path, at);
+        count += 1;
+        if (count % STEP === 0) yield;
       }
+      tree.prune(directory);
     }
-    for (const gone of [...walk(directory)].toReversed()) tree.prune(gone);
   }
 
   /** A folder is out of view, which is no event. */
@@ -306,7 +296,7 @@ export class TreeScan {
     const left = [...walk(directory)];
     for (const out of left) {
       this.#forgetFolder(out);
-      for (const name of [...out.files.keys()]) seen.drop(out, name);
+      for (const name of out.files.keys()) seen.drop(out, name);
     }
     seen.dropWithin(directory.path);
     for (const out of left.toReversed()) tree.prune(out);
@@ -321,7 +311,7 @@ export class TreeScan {
   }
 
   #lookAt(path: string): ReturnType<typeof lookAt> {
-    return lookAt(join(this.#options.root, path));
+    return lookAt(`${this.#options.root}/${path}`);
   }
 
   /** What is in a folder; undefined where it is no folder any more, nothing where it may not be read. */
@@ -372,9 +362,7 @@ function readNames(path: string): Listing['names'] {
   return raw.map((entry) => ({ name: pathOfBytes(entry.name), kind: kindOf(entry) }));
 }
 
-function kindOf(
-  entry: Pick<Dirent, 'isDirectory' | 'isFile' | 'isSymbolicLink'>,
-): 'file' | 'folder' | 'other' {
+function kindOf(entry: Pick<Dirent, 'isDirectory' | 'isFile' | 'isSymbolicLink'>): Kind {
   if (entry.isDirectory()) return 'folder';
   return entry.isFile() || entry.isSymbolicLink() ? 'file' : 'other';
 }

@@ -1,5 +1,4 @@
 import { type FSWatcher, watch } from 'node:fs';
-import { join } from 'node:path';
 import { splitPath, systemPath } from './byte-path.js';
 
 export interface DirectoryWatch {
@@ -26,7 +25,7 @@ export class PerDirectoryBackend implements WatchBackend {
 
   open(path: string, listener: DirectoryListener, onError: (error: Error) => void): DirectoryWatch {
     const watcher: FSWatcher = watch(
-      systemPath(join(this.#root, path)),
+      systemPath(`${this.#root}/${path}`),
       { persistent: false },
       (type, name) => listener(type, name),
     );
@@ -76,7 +75,7 @@ export class RecursiveBackend implements WatchBackend {
     );
     watcher.on('error', (error) => {
       this.close();
-      for (const listener of [...this.#errorListeners]) listener(error);
+      for (const listener of this.#errorListeners) listener(error);
     });
     return watcher;
   }

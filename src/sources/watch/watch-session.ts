@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Timer } from '../../platform/clock.js';
 import type { WatchConfig } from '../../protocol/config/config-schema.js';
-import { isWithin, splitPath } from './byte-path.js';
+import { isWithin, splitPath, within } from './byte-path.js';
 import { ChangeReporter } from './change-reporter.js';
-import { DirectoryWatches } from './directory-watches.js';
+import { DirectoryWatches, WATCH_AGAIN_MS } from './directory-watches.js';
 import { FileTable, type TablePath } from './file-table.js';
 import { type Directory, FileTree, walk } from './file-tree.js';
 import type { FileWatcherOptions } from './file-watcher.js';
@@ -17,6 +17,7 @@ import { TreeScan } from './tree-scan.js';
 import { UnreadableFolders } from './unreadable-folders.js';
 import { platformBackend } from './watch-backend.js';
 import { WatchView } from './watch-view.js';
+import { watchWarnings } from './watch-warnings.js';
 
 /** Rows of the saved table that are read at once. */
 const PAGE = 2_000;
@@ -51,7 +52,7 @@ export class WatchSession {
 
   /** Makes its tables where they are not there. Throws STORAGE_FULL or STORAGE_FAILED. */
   constructor(options: FileWatcherOptions, config: WatchConfig) {
-    const { root, db, clock, log, publish, onFault } = options;
+    const { root, db, clock, log, onFault } = options;
     this.#options = options;
     this.#config = config;
     this.#view = new WatchView(root, config);
@@ -67,6 +68,7 @@ export class WatchSession {
       clock,
       log,
       polling: config.use_polling,
+      watchAgainMs: options.watchAgainMs ?? WATCH_AGAIN_MS,
       onEvent: (directory, type, name) => this.#onEvent(directory, type, name),
       onBurst: () => this.#onBurst(),
       onFault,
@@ -89,14 +91,18 @@ export class WatchSession {
       this.#view,
     );
     this.#reporter = new ChangeReporter({
-      ...{ root, db, table: this.#table, tree, pending, seen, clock, log, publish, onFault },
+      ...options,
+      table: this.#table,
+      tree,
+      pending,
+      seen,
       git: new GitActivity(root, clock),
       view: () => this.#view,
       isScanning: () => this.#work.busy,
     });
     this.#poller = new Poller({
       clock,
-      polled: () => this.#watches.polled,
+      polled: () => this.#unwatched(),
       scan: (directory) => this.#scan.scan(directory, { reason: 'new', deep: false }),
       idle: () => this.#work.idle(),
       shortestPauseMs: options.pollPauseMs,
@@ -109,13 +115,15 @@ export class WatchSession {
     const policy = new StartPolicy(this.#table, this.#view, clock.now());
     this.#seen.lookedAt = this.#table.lookedAt ?? clock.now();
     this.#seen.start = { policy, catchUp };
-    this.#options.db.transaction(() => this.#table.savePaths(policy.paths));
+    this.#notePaths(policy.paths);
+    this.#warn();
     await this.#load();
     if (this.#closed) return;
     this.#scan.scan(this.#tree.root, { reason: 'start', deep: false });
     await this.#work.idle();
     if (this.#closed) return;
     this.#endOfStartScan();
+    this.#reporter.begin();
     await this.#reporter.reportDue();
     if (this.#closed) return;
     this.#seen.endStart();
@@ -126,7 +134,7 @@ export class WatchSession {
 
   /** Takes a configuration over that differs in nothing but what shows and when; see `FileWatcher`. */
   async reconfigure(config: WatchConfig): Promise<void> {
-    const { root, clock, db } = this.#options;
+    const { root, clock } = this.#options;
     const last = this.#view;
     this.#config = config;
     this.#pending.debounceMs = config.debounce_ms;
@@ -138,12 +146,9 @@ export class WatchSession {
       const same = known.get(path) === fingerprint && this.#seen.allSaved;
       return [path, { view: fingerprint, since: same ? null : now }];
     });
-    db.transaction(() => this.#table.savePaths(new Map(paths)));
+    this.#notePaths(new Map(paths));
     this.#scan.scan(this.#tree.root, { reason: 'view', deep: true });
-    await this.#work.idle();
-    if (this.#closed) return;
-    this.#markComplete();
-    this.#poller.wake();
+    await this.#completeWhenIdle();
   }
 
   status(): { files: number; directories: number; reported: number; polled: number; waiting: number } {
@@ -166,6 +171,29 @@ export class WatchSession {
     this.#work.close();
     for (const directory of walk(this.#tree.root)) this.#watches.detach(directory);
     this.#watches.close();
+  }
+
+  /** Also the project's folder itself, where somebody moved it away: nobody tells when it is there again. */
+  #unwatched(): ReadonlySet<Directory> {
+    const { root } = this.#tree;
+    return root.place === undefined ? new Set([root]) : this.#watches.polled;
+  }
+
+  /** Which files the table has by now; where that cannot be written, it is when all of them are saved. */
+  #notePaths(paths: ReadonlyMap<string, TablePath>): void {
+    try {
+      this.#options.db.transaction(() => this.#table.savePaths(paths));
+    } catch (error) {
+      this.#options.log.warn(
+        { err: error },
+        'What is watched could not be noted in the database: tried again',
+      );
+    }
+  }
+
+  #warn(): void {
+    const { root, log } = this.#options;
+    for (const sentence of watchWarnings(root, this.#config)) log.warn({}, sentence);
   }
 
   /** Rows wait to be saved until all folders have been looked at; and some may have got no watch. */
@@ -192,9 +220,9 @@ export class WatchSession {
   #endOfStartScan(): void {
     const saved = this.#table.ignoreDigest;
     if (saved !== undefined && saved !== this.#ignoreDigest()) this.#seen.rulesChangedBeforeStart();
-    for (const directory of [...walk(this.#tree.root)]) {
+    for (const directory of walk(this.#tree.root)) {
       if (directory.place !== undefined) continue;
-      for (const name of [...directory.files.keys()]) this.#seen.missingAtStart(directory, name);
+      for (const name of directory.files.keys()) this.#seen.missingAtStart(directory, name);
     }
   }
 
@@ -220,11 +248,8 @@ export class WatchSession {
   }
 
   #onEvent(directory: Directory, type: 'rename' | 'change', name: string | null): void {
-    const { place } = directory;
-    if (this.#closed || place === undefined) {
-      // Watched, and about to be looked at.
-      return;
-    }
+    // Without a place it is out of view, or will be looked at in a moment.
+    if (this.#closed || directory.place === undefined) return;
     if (name === null || name.includes('\uFFFD')) {
       this.#scan.scan(directory, { reason: 'new', deep: name === null });
       return;
@@ -235,8 +260,11 @@ export class WatchSession {
       this.#scan.check(directory.parent, name, at);
     }
     if (name === IGNORE_FILE && this.#view.respectsGitignore) this.#rulesMayHaveChanged(directory);
-    if (place.onlyLeads && !place.named.has(name)) return;
-    const path = directory.path === '' ? name : `${directory.path}/${name}`;
+    if (directory.place.mayShow(name)) this.#hear(directory, type, name, at);
+  }
+
+  #hear(directory: Directory, type: 'rename' | 'change', name: string, at: number): void {
+    const path = within(directory.path, name);
     const known = directory.files.has(name) || this.#pending.has(path);
     if (known) this.#seen.changed(path, at);
     if (type === 'rename' || !known) this.#scan.check(directory, name, at);
@@ -249,10 +277,13 @@ export class WatchSession {
     this.#rulesTimer = this.#options.clock.setTimer(quiet, () => {
       for (const changed of this.#rulesChanged) this.#scan.scan(changed, { reason: 'view', deep: false });
       this.#rulesChanged.clear();
-      void this.#work.idle().then(() => {
-        if (!this.#closed) this.#markComplete();
-      });
+      void this.#completeWhenIdle();
     });
+  }
+
+  async #completeWhenIdle(): Promise<void> {
+    await this.#work.idle();
+    if (!this.#closed) this.#markComplete();
   }
 
   #onBurst(): void {

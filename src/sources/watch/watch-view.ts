@@ -166,9 +166,14 @@ export class Place {
     return this.#entered.length === 0;
   }
 
+  /** False where nothing of that name can count; cheap. */
+  mayShow(name: string): boolean {
+    return !this.onlyLeads || this.named.has(name);
+  }
+
   /** Whether a file of that name counts. */
   showsFile(name: string): boolean {
-    if (this.onlyLeads && !this.named.has(name)) return false;
+    if (!this.mayShow(name)) return false;
     const path = within(this.path, name);
     if (!this.view.paths.some((viewed) => viewed.shows(path))) return false;
     return !this.#ignores(path, '');
@@ -176,7 +181,7 @@ export class Place {
 
   /** Whether a folder of that name is watched. */
   entersFolder(name: string): boolean {
-    if (this.onlyLeads && !this.named.has(name)) return false;
+    if (!this.mayShow(name)) return false;
     const path = within(this.path, name);
     const wanted = this.named.has(name) || this.#entered.some((viewed) => viewed.enters(path));
     return wanted && !this.#ignores(path, '/');

@@ -1,0 +1,168 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { appendFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { StateDatabase } from '#aiwgd/database/state-database.js';
+import { systemClock } from '#aiwgd/platform/clock.js';
+import { mulberry, seedOf } from '../support/random.js';
+import { endNow, tempFolder, until } from '../support/temp.js';
+import { silent, watchConfig } from './watching.js';
+
+const CHILD = fileURLToPath(new URL('watch-child.mjs', import.meta.url));
+
+class WatchingProcess {
+  readonly #child: ChildProcess;
+  output = '';
+
+  constructor(root: string, database: string, section: object = {}, around: string[] = []) {
+    const command = [
+      ...around,
+      process.execPath,
+      CHILD,
+      root,
+      database,
+      JSON.stringify(watchConfig(section)),
+    ];
+    this.#child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#child.stdout!.on('data', (chunk) => {
+      this.output += String(chunk);
+    });
+    onTestFinished(() => endNow(this.#child.pid!));
+  }
+
+  async ready(): Promise<this> {
+    await until('it watches', () => this.output.includes('ready\n') || this.#child.exitCode !== null);
+    expect(this.#child.exitCode).toBe(null);
+    return this;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await until('it is gone', () => this.#child.signalCode !== null);
+  }
+
+  /** Resolves when nothing has waited for three reports of its status. */
+  async settled(): Promise<void> {
+    const from = this.output.length;
+    await until('nothing waits', () =>
+      this.output
+        .slice(from)
+        .split('\n')
+        .slice(-4, -1)
+        .every((line, _, lines) => lines.length === 3 && line.includes('"waiting":0')),
+    );
+  }
+}
+
+function reportsIn(path: string): string[] {
+  const db = new StateDatabase({ path, clock: systemClock, log: silent });
+  try {
+    return db
+      .all('SELECT type, path FROM reports')
+      .map(({ type, path: file }) => `${String(type)} ${String(file)}`);
+  } finally {
+    db.close();
+  }
+}
+
+describe('a watcher', () => {
+  it('that is killed at any moment of a burst reports each change exactly once, over all its lives', async () => {
+    const root = tempFolder();
+    const database = join(tempFolder(), 'state.db');
+    const seed = seedOf();
+    process.stdout.write(`seed ${seed}\n`);
+    const random = mulberry(seed);
+    for (let index = 0; index < 400; index += 1) {
+      mkdirSync(join(root, `d${index % 7}`), { recursive: true });
+      writeFileSync(join(root, `d${index % 7}`, `old${index}`), 'x');
+    }
+    const expected: string[] = [];
+    for (let life = 0; life < 8; life += 1) {
+      const child = await new WatchingProcess(root, database, { debounce_ms: 5 }).ready();
+      if (life === 0) await until('its table is whole', () => isWhole(database));
+      for (let index = 0; index < 200; index += 1) {
+        const path = `d${index % 7}/new/${life}-${index}`;
+        mkdirSync(join(root, `d${index % 7}/new`), { recursive: true });
+        writeFileSync(join(root, path), '');
+        expected.push(`file.create ${path}`);
+      }
+      for (let index = life * 50; index < life * 50 + 25; index += 1) {
+        appendFileSync(join(root, `d${index % 7}`, `old${index}`), 'y');
+        expected.push(`file.modify d${index % 7}/old${index}`);
+        rmSync(join(root, `d${(index + 25) % 7}`, `old${index + 25}`));
+        expected.push(`file.delete d${(index + 25) % 7}/old${index + 25}`);
+      }
+      const pause = Math.floor(random() * 30);
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      await child.kill();
+    }
+    const last = await new WatchingProcess(root, database, { debounce_ms: 5 }).ready();
+    await last.settled();
+    await last.kill();
+    expect(reportsIn(database).toSorted()).toEqual(expected.toSorted());
+  });
+
+  it('that is stopped while 20,000 files are made, renamed and removed misses none', async () => {
+    const root = tempFolder();
+    const database = join(tempFolder(), 'state.db');
+    for (let index = 0; index < 10; index += 1) mkdirSync(join(root, `d${index}`));
+    const child = await new WatchingProcess(root, database, { debounce_ms: 5 }).ready();
+    const expected: string[] = [];
+    child.signal('SIGSTOP');
+    for (let index = 0; index < 20_000; index += 1) {
+      const path = `d${index % 10}/f${index}`;
+      writeFileSync(join(root, path), '');
+      if (index % 4 === 1) renameSync(join(root, path), join(root, `${path}.moved`));
+      if (index % 4 === 2) rmSync(join(root, path));
+      else expected.push(`file.create ${path}${index % 4 === 1 ? '.moved' : ''}`);
+    }
+    renameSync(join(root, 'd9'), join(root, 'e9'));
+    child.signal('SIGCONT');
+    const moved = expected.map((report) => report.replace(' d9/', ' e9/'));
+    await until('all are reported', () => reportsIn(database).length >= moved.length);
+    await child.settled();
+    expect(reportsIn(database).toSorted()).toEqual(moved.toSorted());
+  });
+
+  it.skipIf(process.platform !== 'linux')(
+    'polls where the system gives no more watches, says so, and watches again when it does',
+    async () => {
+      const root = tempFolder();
+      const database = join(tempFolder(), 'state.db');
+      for (let index = 0; index < 50; index += 1) mkdirSync(join(root, `d${index}`));
+      // In a user namespace of its own the limit can be lowered for this process alone.
+      const raised = join(tempFolder(), 'raised');
+      const limit = '/proc/sys/user/max_inotify_watches';
+      const lower = `echo 20 > ${limit} && { until test -e ${raised}; do sleep 0.05; done; echo 500 > ${limit}; } & sleep 0.2; exec "$@"`;
+      const around = ['unshare', '-Ur', 'sh', '-c', lower, 'sh'];
+      const child = await new WatchingProcess(root, database, { debounce_ms: 5 }, around).ready();
+      expect(child.output).toMatch(/fault watch\.limit .*max_user_watches/);
+      const files = Array.from({ length: 50 }, (_, index) => `d${index}/f`);
+      for (const file of files) writeFileSync(join(root, file), 'x');
+      await until('all are reported', () => reportsIn(database).length === files.length);
+      for (const file of files) rmSync(join(root, file));
+      mkdirSync(join(root, 'd49/deep/er'), { recursive: true });
+      writeFileSync(join(root, 'd49/deep/er/g'), 'x');
+      await until('the deletes too', () => reportsIn(database).length === files.length * 2 + 1);
+      expect(reportsIn(database)).toContain('file.create d49/deep/er/g');
+      writeFileSync(raised, '');
+      await until('it watches again', () => child.output.includes('fault watch.limit over'));
+      writeFileSync(join(root, 'd49/deep/er/h'), 'x');
+      await until('that is reported', () => reportsIn(database).includes('file.create d49/deep/er/h'));
+    },
+  );
+});
+
+function isWhole(path: string): boolean {
+  const db = new StateDatabase({ path, clock: systemClock, log: silent });
+  try {
+    return db.all('SELECT since FROM watched_paths').every(({ since }) => since === null);
+  } finally {
+    db.close();
+  }
+}
