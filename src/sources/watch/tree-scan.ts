@@ -130,6 +130,12 @@ export class TreeScan {
   }
 
   *#scanFolder(directory: Directory, request: ScanRequest): Generator<void> {
+    const { parent, name } = directory;
+    if (parent !== undefined && parent.directories.get(name) !== directory) {
+      // Dropped when nothing was known of it; it has come back since.
+      if (parent.place !== undefined) this.scan(parent.inner(name), request);
+      return;
+    }
     // First the watch, then the look: what happens in between is told twice rather than not at all.
     const listing = this.#options.watches.attach(directory) ? this.#list(directory) : undefined;
     // Only now, so that nothing counts that was read through a link which has taken the folder's place.
