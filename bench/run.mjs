@@ -11,6 +11,7 @@ import { idleCpu, idleMemory, printingMemory, slowSubscriber } from './rows/memo
 import { ping } from './rows/ping.mjs';
 import { submits } from './rows/submits.mjs';
 import { throughput } from './rows/throughput.mjs';
+import { watcher } from './rows/watcher.mjs';
 import { printHead, printRow } from './table.mjs';
 
 const USAGE = `usage: npm run bench -- [--short] [--only NAME]... [--json FILE] [--seed N]
@@ -29,6 +30,7 @@ const FULL = {
   lists: 100,
   tasks: 200,
   stored: 1_000_000,
+  watchedFiles: 100_000,
   settleSeconds: 10,
   memoryTurns: 3,
   printMb: 1024,
@@ -45,6 +47,7 @@ const SHORT = {
   lists: 20,
   tasks: 20,
   stored: 20_000,
+  watchedFiles: 2_000,
   settleSeconds: 1,
   memoryTurns: 1,
   printMb: 20,
@@ -64,9 +67,10 @@ const GROUPS = {
   'idle-cpu': idleCpu,
   crashes,
   leftovers,
+  watcher,
 };
 
-const LATER = ['file written → task started', 'watcher ready', 'rule evaluation'].map((name) => ({
+const LATER = ['file written → task started', 'rule evaluation'].map((name) => ({
   name,
   note: 'comes with file watching',
 }));

@@ -136,6 +136,10 @@ export class TreeScan {
       if (parent.place !== undefined) this.scan(parent.inner(name), request);
       return;
     }
+    yield* this.#scanKnown(directory, request);
+  }
+
+  *#scanKnown(directory: Directory, request: ScanRequest): Generator<void> {
     // First the watch, then the look: what happens in between is told twice rather than not at all.
     const listing = this.#options.watches.attach(directory) ? this.#list(directory) : undefined;
     // Only now, so that nothing counts that was read through a link which has taken the folder's place.
