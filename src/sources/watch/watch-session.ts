@@ -7,6 +7,7 @@ import { DirectoryWatches, WATCH_AGAIN_MS } from './directory-watches.js';
 import { FileTable, type TablePath } from './file-table.js';
 import { type Directory, FileTree, walk } from './file-tree.js';
 import type { FileWatcherOptions } from './file-watcher.js';
+import { FolderReader } from './folder-reader.js';
 import { GitActivity } from './git-folder.js';
 import { PendingChanges } from './pending-changes.js';
 import { Poller } from './poller.js';
@@ -81,11 +82,10 @@ export class WatchSession {
     );
     this.#scan = new TreeScan(
       {
-        root,
         tree,
+        reader: new FolderReader(root, unreadable),
         watches: this.#watches,
         seen,
-        onReadable: (path, error) => unreadable.tell(path, error),
         wake: () => this.#work.wake(),
       },
       this.#view,
