@@ -107,6 +107,34 @@ describe('a watcher', () => {
     expect(reportsIn(database).toSorted()).toEqual(expected.toSorted());
   });
 
+  it('that is killed before it has saved what it found takes no old file for a new one, and misses no new one', async () => {
+    const root = tempFolder();
+    const database = join(tempFolder(), 'state.db');
+    const random = mulberry(seedOf());
+    for (let index = 0; index < 5_000; index += 1) {
+      mkdirSync(join(root, `d${index % 50}`), { recursive: true });
+      writeFileSync(join(root, `d${index % 50}`, `old${index}`), '');
+    }
+    const expected: string[] = [];
+    for (let life = 0; life < 4; life += 1) {
+      const child = await new WatchingProcess(root, database, { debounce_ms: 5 }).ready();
+      for (let index = 0; index < 100; index += 1) {
+        writeFileSync(join(root, `d${index % 50}`, `new${life}-${index}`), '');
+        expected.push(`file.create d${index % 50}/new${life}-${index}`);
+        const old = life * 100 + index;
+        appendFileSync(join(root, `d${old % 50}`, `old${old}`), 'y');
+        expected.push(`file.modify d${old % 50}/old${old}`);
+      }
+      const pause = Math.floor(random() * 20);
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      await child.kill();
+    }
+    const last = await new WatchingProcess(root, database, { debounce_ms: 5 }).ready();
+    await last.settled();
+    await last.kill();
+    expect(reportsIn(database).toSorted()).toEqual(expected.toSorted());
+  });
+
   it('that is stopped while 20,000 files are made, renamed and removed misses none', async () => {
     const root = tempFolder();
     const database = join(tempFolder(), 'state.db');

@@ -129,6 +129,7 @@ export class ChangeReporter {
     clearImmediate(this.#soon);
     this.#soon = undefined;
     this.#release();
+    if (this.#pause > 0) this.#options.onFault('watch.report', undefined);
   }
 
   /** Wall time at which everything that had happened was known. */

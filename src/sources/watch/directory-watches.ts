@@ -77,6 +77,7 @@ export class DirectoryWatches {
     for (const watch of this.#closing) watch.close();
     this.#closing = [];
     this.#options.backend.close();
+    if (this.#refusedAt !== undefined) this.#options.onFault('watch.limit', undefined);
   }
 
   #mayWatch(): boolean {

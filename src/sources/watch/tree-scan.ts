@@ -71,7 +71,8 @@ export class TreeScan {
   /** Look at a whole folder. */
   scan(directory: Directory, request: ScanRequest): void {
     const waiting = this.#scans.get(directory);
-    const reason = waiting === undefined || request.reason === 'new' ? request.reason : waiting.reason;
+    // While a start lasts, it alone tells what is new; and what was about to come into view is not new by another event.
+    const reason = this.#options.seen.start === undefined ? (waiting?.reason ?? request.reason) : 'start';
     const deep = request.deep || waiting?.deep === true;
     this.#scans.set(directory, { reason, deep, unreadSince: request.unreadSince ?? waiting?.unreadSince });
     this.#options.wake();

@@ -41,6 +41,7 @@ export class WatchSession {
   readonly #work: SlicedWork;
   readonly #scan: TreeScan;
   readonly #watches: DirectoryWatches;
+  readonly #unreadable: UnreadableFolders;
   readonly #reporter: ChangeReporter;
   readonly #poller: Poller;
   #config: WatchConfig;
@@ -75,6 +76,7 @@ export class WatchSession {
       onFault,
     });
     const unreadable = new UnreadableFolders(log, onFault);
+    this.#unreadable = unreadable;
     this.#work = new SlicedWork(
       clock,
       () => this.#scan.next(),
@@ -171,6 +173,7 @@ export class WatchSession {
     this.#work.close();
     for (const directory of walk(this.#tree.root)) this.#watches.detach(directory);
     this.#watches.close();
+    this.#unreadable.close();
   }
 
   /** Also the project's folder itself, where somebody moved it away: nobody tells when it is there again. */
