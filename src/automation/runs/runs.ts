@@ -32,14 +32,21 @@ const LETTER_KEPT_MS = 5_000;
 export class Runs {
   readonly #context: RunContext;
   readonly #onEnded: (record: RunRecord) => void;
+  readonly #mayBegin: (owner: string) => boolean;
   readonly #lanes = new Map<string, Lane>();
   readonly #byId = new Map<string, Run>();
   readonly #letterTimers = new Set<Timer>();
   #closed = false;
 
-  constructor(context: RunContext, onEnded: (record: RunRecord) => void) {
+  /** Runs of an owner that may not begin just now go on waiting; whoever lets it again calls `proceed`. */
+  constructor(
+    context: RunContext,
+    onEnded: (record: RunRecord) => void,
+    mayBegin: (owner: string) => boolean,
+  ) {
     this.#context = context;
     this.#onEnded = onEnded;
+    this.#mayBegin = mayBegin;
   }
 
   /** Takes up what the daemon before has not ended, and the dead letters that it may not have kept. */
@@ -56,6 +63,11 @@ export class Runs {
         this.#lane(record.owner).waiting.push(run);
       }
     }
+    this.proceed();
+  }
+
+  /** Begins what waits and may begin by now. */
+  proceed(): void {
     for (const owner of this.#lanes.keys()) this.#pump(owner);
   }
 
@@ -178,7 +190,7 @@ export class Runs {
   /** The next one begins when nobody is at work. */
   #pump(owner: string): void {
     const lane = this.#lanes.get(owner);
-    if (lane === undefined || lane.running.size > 0) return;
+    if (lane === undefined || lane.running.size > 0 || !this.#mayBegin(owner)) return;
     const next = lane.waiting.shift();
     if (next === undefined) return;
     lane.running.add(next);
