@@ -257,7 +257,8 @@ export class AutomationEngine {
 
   #runEnded({ owner, endedAt }: RunRecord): void {
     const [kind, id] = splitOwner(owner);
-    if (kind !== 'rule') return;
+    // Only who rests after a run has to know when it ended.
+    if (kind !== 'rule' || this.#rules.get(id)?.config.cooldown_ms === 0) return;
     try {
       this.#book.change(id, { lastEndedAt: endedAt });
     } catch (error) {
@@ -349,14 +350,15 @@ export class AutomationEngine {
     };
   }
 
-  close(): void {
+  /** What is at work is left as it is on disk, for the next daemon. Resolves when no command runs any more. */
+  async close(): Promise<void> {
     this.#over.abort();
     this.#missed.close();
     this.#batches.close();
-    this.#questions.close();
     this.runs.close();
     this.gates.close();
     this.#traces.close();
+    await this.#questions.close();
   }
 
   #tried(ruleId: string | undefined): TriedRule[] {

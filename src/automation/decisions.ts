@@ -131,7 +131,7 @@ export class Decisions {
   #tooOften(rule: ReadyRule, event: AiwgEvent, now: number): string | undefined {
     const { book, db, log, publish } = this.#options;
     const { max_per_hour: most } = rule.config;
-    const fires = book.recentFires(rule.id, now).length;
+    const fires = book.recentFires(rule.id, now);
     if (fires < most) return undefined;
     book.change(rule.id, { paused: true });
     db.afterCommit(() => {

@@ -17,7 +17,7 @@ export interface AutomationParts {
   jobs: JobRuns;
   /** Makes the dead letters of these rules deliverable, and of no others. */
   receiveFor: (ruleIds: readonly string[]) => void;
-  close: () => void;
+  close: () => Promise<void>;
 }
 
 export function openAutomationDatabase({ paths, clock, log, health }: Ground): StateDatabase {
@@ -94,10 +94,10 @@ export function makeAutomation(
     }
   };
   receiveFor(config().rules.map(({ id }) => id));
-  const close = (): void => {
+  const close = async (): Promise<void> => {
     tap.close();
     receiveFor([]);
-    engine.close();
+    await engine.close();
   };
   return { db, engine, jobs, receiveFor, close };
 }

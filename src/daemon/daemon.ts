@@ -186,7 +186,7 @@ export class Daemon {
   async #closeSources(): Promise<void> {
     const { sources, automation } = this.#running;
     await sources.close();
-    automation.close();
+    await automation.close();
   }
 
   async #leaveAgents(): Promise<void> {

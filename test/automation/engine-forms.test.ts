@@ -117,8 +117,8 @@ test('every kind of trigger sets its rule off, and only its own', async () => {
   rig.publish('build.step.done');
   rig.publish('b');
   await rig.idle();
-  expect(rig.tasks.all.map(({ ruleId }) => ruleId).toSorted()).toEqual(
-    ['file', 'several', 'time', 'topic', 'type'].toSorted(),
+  expect(new Set(rig.tasks.all.map(({ ruleId }) => ruleId))).toEqual(
+    new Set(['file', 'several', 'time', 'topic', 'type']),
   );
   await rig.endAll();
   expect(rig.tasks.all.filter(({ ruleId }) => ruleId === 'topic')).toHaveLength(2);

@@ -21,6 +21,8 @@ export type Offer = { run: RunRecord; why: string } | { run: null; why: string }
 interface Lane {
   running: Set<Run>;
   waiting: Run[];
+  /** The newest, which in mode restart has taken the place of all others. */
+  newest: Run | undefined;
 }
 
 /** After so long a dead letter is on disk. */
@@ -88,12 +90,17 @@ export class Runs {
       request.rules.filter((rule) => kind !== 'rule' || rule !== id),
     );
     const run = this.#hold(record);
-    const replaced = mode === 'restart' ? [...lane.running, ...lane.waiting] : [];
+    const replaced = mode === 'restart' ? this.#replacedBy(lane) : [];
     const reason = `${record.id} took its place`;
     for (const other of replaced) records.save({ ...other.record, cancelReason: reason });
     if (waits) lane.waiting.push(run);
     else lane.running.add(run);
-    db.onRollback(() => this.#forget(run));
+    const { newest } = lane;
+    lane.newest = mode === 'restart' ? run : undefined;
+    db.onRollback(() => {
+      lane.newest = newest;
+      this.#forget(run);
+    });
     db.afterCommit(() => {
       for (const other of replaced) this.#cancel(other, lane, reason);
       if (!waits) run.start();
@@ -150,7 +157,7 @@ export class Runs {
   #lane(owner: string): Lane {
     let lane = this.#lanes.get(owner);
     if (lane === undefined) {
-      lane = { running: new Set(), waiting: [] };
+      lane = { running: new Set(), waiting: [], newest: undefined };
       this.#lanes.set(owner, lane);
     }
     return lane;
@@ -195,6 +202,12 @@ export class Runs {
       this.#context.log.warn({ run: next.record.id }, `A run begins unnoted: ${messageOf(error)}`);
     }
     next.start();
+  }
+
+  /** Those before the newest were replaced by that already. */
+  #replacedBy({ running, waiting, newest }: Lane): Run[] {
+    const isActive = newest !== undefined && (running.has(newest) || waiting.at(-1) === newest);
+    return isActive ? [newest] : [...running, ...waiting];
   }
 
   #cancel(run: Run, lane: Lane, reason: string): void {
