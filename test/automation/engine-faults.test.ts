@@ -40,13 +40,14 @@ test('a full disk: events without a transaction wait in their order, and are tak
   });
   rig.change('first.ts');
   await rig.idle();
-  rig.db.fill();
+  rig.db.refuses = true;
   rig.startTask(rig.tasks.all[0]!);
-  for (let n = 1; n <= 20; n += 1) rig.publish('go', { n, BIG });
-  await rig.endTask(rig.tasks.all[0]);
+  for (let n = 1; n <= 19; n += 1) rig.publish('go', { n });
   await rig.pass(10_000, 10);
   expect(rig.tasks.all).toHaveLength(1);
-  rig.db.makeRoom();
+  rig.db.refuses = false;
+  rig.publish('go', { n: 20 });
+  await rig.endTask(rig.tasks.all[0]);
   await rig.pass(5_000, 5);
   await rig.endAll();
   expect(rig.tasks.all.slice(1).map(({ prompt }) => Number(prompt))).toEqual(
@@ -139,6 +140,42 @@ test('a command is asked when its question can be noted, and its answer is not l
   expect(asked).toBe(1);
 });
 
+test('a command whose question cannot be noted is asked later', async () => {
+  const rig = await Rig.open({
+    rules: [
+      {
+        trigger: ON_GO,
+        conditions: [
+          { type: 'debounce', interval_ms: 100 },
+          { type: 'shell', command: ['./ok'] },
+        ],
+        action: { type: 'notify', message: 'yes' },
+      },
+    ],
+    commands: {
+      run: () => Promise.resolve({ exitCode: 0, timedOut: false, stderr: '' }),
+      endLeft: () => Promise.resolve(),
+    },
+  });
+  rig.publish('go');
+  rig.db.refuses = true;
+  await rig.pass(5_000, 5);
+  rig.db.refuses = false;
+  await rig.pass(2_000, 2);
+  expect(rig.topics(/^notify/)).toHaveLength(1);
+});
+
+test('a transaction in which the engine could not write is undone, even if nobody says so', async () => {
+  const rig = await Rig.open({ rules: [{ trigger: ON_GO, action: { type: 'notify', message: 'x' } }] });
+  const tell = () =>
+    rig.batch(() => {
+      rig.db.refuses = true;
+      rig.publish('task:queued', { taskId: 'task-0007', ruleId: 'r0' }, { source: 'supervisor' });
+      rig.db.refuses = false;
+    });
+  expect(tell).toThrow(/full/);
+});
+
 test('stopped on a full disk: no timer is left, nothing is thrown, and the next daemon goes on', async () => {
   const faults: unknown[] = [];
   const heard = (error: unknown): void => void faults.push(error);
@@ -162,10 +199,8 @@ test('stopped on a full disk: no timer is left, nothing is thrown, and the next 
     await rig.endTask(rig.tasks.all[0], 'completed', { result: BIG });
     rig.publish('go', { n: 2, BIG });
     await rig.pass(1_500);
-    await rig.engine.close();
-    await rig.idle();
-    rig.router.deadLetters.close();
-    rig.db.makeRoom();
+    await rig.stop();
+    expect(rig.clock.pending).toBe(0);
     await rig.reopen();
     await rig.endAll();
     expect(rig.tasks.all.map(({ prompt }) => prompt)).toEqual(['one', 'two']);

@@ -144,6 +144,7 @@ test('its own gate does not set a rule off', async () => {
           { type: 'event', topic: 'gate.*' },
         ],
         actions: [{ type: 'gate' }, { type: 'notify', message: 'x' }],
+        mode: 'parallel',
       },
     ],
   });

@@ -56,7 +56,7 @@ export class Runs {
     for (const record of records.active()) {
       if (this.#byId.has(record.id)) continue;
       const run = this.#hold(record);
-      if (record.state === 'running' || record.cancelReason !== null) {
+      if (record.state === 'running') {
         this.#lane(record.owner).running.add(run);
         run.start();
       } else {
