@@ -14,7 +14,7 @@ exit 1
 `;
 
 /** The programs with which the page sends a signed request. */
-const canSend = ['curl', 'openssl'].every((name) => spawnSync(name, ['version']).error === undefined);
+const canSend = ['curl', 'openssl'].every((name) => spawnSync(name, ['--version']).error === undefined);
 
 function listens(port: number): Promise<boolean> {
   return new Promise((resolve) => {
