@@ -134,7 +134,7 @@ describe('chains of rules', () => {
       rules: [
         {
           id: 'self',
-          trigger: { type: 'file_change', pattern: 'src/**' },
+          trigger: { type: 'file_change', pattern: 'src/{a.ts,mine-*}' },
           action: { type: 'agent', prompt: 'edit' },
         },
       ],
