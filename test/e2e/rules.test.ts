@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { AutomationStatus, Gate, RuleVerdict, TraceAnswer } from '#aiwgd/protocol/automation.js';
+import type { AutomationStatus, Gate, TraceAnswer } from '#aiwgd/protocol/automation.js';
 import type { DeadLetter } from '#aiwgd/protocol/event.js';
 import type { Task } from '#aiwgd/protocol/task.js';
 import { until } from '../support/temp.js';
