@@ -41,7 +41,10 @@ export class StateDatabase {
   #failure: Error | undefined;
   #afterCommit: (() => void)[] = [];
   #onRollback: (() => void)[] = [];
-  #faulty = false;
+  /** Between BEGIN and the end of its transaction. */
+  #busy = false;
+  #fault: Error | undefined;
+  #toldFault: Error | undefined;
 
   /** Opens the database, or makes it; a damaged one is kept aside, and a new one begun. Throws STORAGE_FULL or STORAGE_FAILED. */
   constructor(options: StateDatabaseOptions) {
@@ -67,6 +70,7 @@ export class StateDatabase {
   run(sql: string, ...values: SqlValue[]): { changes: number; id: number } {
     return this.#guard(() => {
       const { changes, lastInsertRowid } = this.#prepare(sql).run(...values);
+      if (!this.#busy) this.#fault = undefined;
       return { changes, id: Number(lastInsertRowid) };
     });
   }
@@ -95,21 +99,26 @@ export class StateDatabase {
     // A change of the pragma is void within a transaction, so it stands before.
     if (durable) this.exec('PRAGMA synchronous = FULL');
     let result: T;
+    let callbacks: (() => void)[] = [];
+    this.#busy = true;
     try {
       this.exec('BEGIN IMMEDIATE');
       try {
         result = this.#join(work);
         this.#throwFailure();
         this.exec('COMMIT');
+        this.#fault = undefined;
       } catch (error) {
         this.#rollBack();
         throw error;
       }
     } finally {
+      callbacks = this.#afterCommit;
+      this.#afterCommit = [];
+      this.#busy = false;
       if (durable) this.exec('PRAGMA synchronous = NORMAL');
+      this.#tellFault();
     }
-    const callbacks = this.#afterCommit;
-    this.#afterCommit = [];
     for (const callback of callbacks) this.#callBack(callback);
     return result;
   }
@@ -137,7 +146,7 @@ export class StateDatabase {
   check(): boolean {
     try {
       if (!this.#files.areInPlace()) this.#rescue();
-      if (this.#faulty) this.transaction(() => this.exec('PRAGMA user_version = 1'));
+      if (this.#fault !== undefined) this.transaction(() => this.exec('PRAGMA user_version = 1'));
       return true;
     } catch {
       return false;
@@ -206,22 +215,27 @@ export class StateDatabase {
     return statement;
   }
 
+  /**
+   * Only a write ends a fault: a full disk still reads, and begins transactions. Whoever is told may write, so nobody is
+   * told within a transaction.
+   */
+  #tellFault(): void {
+    const { onFault } = this.#options;
+    const fault = this.#fault;
+    if (this.#busy || fault === this.#toldFault) return;
+    this.#toldFault = fault;
+    if (onFault !== undefined) this.#callBack(() => onFault(fault));
+  }
+
   #guard<T>(work: () => T): T {
-    const { path, onFault } = this.#options;
     try {
-      const result = work();
-      if (this.#faulty && !this.inTransaction) {
-        this.#faulty = false;
-        onFault?.(undefined);
-      }
-      return result;
+      return work();
     } catch (cause) {
-      const error = storageError(cause, path);
-      if (error.code !== 'INVALID_PARAMS') {
-        this.#faulty = true;
-        onFault?.(error);
-      }
+      const error = storageError(cause, this.#options.path);
+      if (error.code !== 'INVALID_PARAMS') this.#fault = error;
       throw error;
+    } finally {
+      this.#tellFault();
     }
   }
 }
