@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type DatabaseSyncInstance } from '@photostructure/sqlite';
 import type { Clock } from '../platform/clock.js';
@@ -26,6 +26,8 @@ export interface StateDatabaseOptions {
 const BUSY_TIMEOUT_MS = 500;
 const PAGE_CACHE_KIB = 1_024;
 const WAL_LIMIT_BYTES = 8 * 1024 * 1024;
+/** Up to this size all of the file is looked at when it is opened: some 5 ms for each MiB that is in use. */
+const CHECKED_BYTES = 32 * 1024 * 1024;
 
 /**
  * A small database on the daemon's own thread, for state that has to change together: what a source has seen, what a rule
@@ -252,9 +254,16 @@ function open(path: string): DatabaseSyncInstance {
     db.exec(`PRAGMA cache_size = -${PAGE_CACHE_KIB}; PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`);
     // Reads the schema, and with it finds out whether this is a database at all.
     db.prepare('SELECT count(*) FROM sqlite_schema').get();
+    if (statSync(path).size <= CHECKED_BYTES) checkPages(db);
     return db;
   } catch (error) {
     db.close();
     throw error;
   }
+}
+
+/** Damage within is found now, when the file can be kept aside, and not by whoever reads there later. */
+function checkPages(db: DatabaseSyncInstance): void {
+  const answer = db.prepare('PRAGMA quick_check(1)').get() as Row | undefined;
+  if (answer?.['quick_check'] !== 'ok') throw new Error('database disk image is malformed');
 }

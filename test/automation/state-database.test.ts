@@ -1,3 +1,4 @@
+import { closeSync, openSync, readdirSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { StateDatabase } from '#aiwgd/database/state-database.js';
@@ -51,4 +52,22 @@ describe('the faults of the state database', () => {
     expect(heard).toEqual([false, false]);
     expect(followed).toBe(true);
   });
+});
+
+it('is begun anew where pages within are damaged, and the damaged one is kept', () => {
+  const folder = tempFolder();
+  const path = join(folder, 'state.db');
+  const clock = new FakeClock(0);
+  const before = new StateDatabase({ path, clock, log: QUIET });
+  before.exec('CREATE TABLE things (data TEXT)');
+  for (let row = 0; row < 50; row++) before.run('INSERT INTO things VALUES (?)', 'x'.repeat(1_000));
+  before.close();
+  const file = openSync(path, 'r+');
+  writeSync(file, Buffer.alloc(4_096 * 3, 0x5a), 0, 4_096 * 3, 4_096);
+  closeSync(file);
+  const after = new StateDatabase({ path, clock, log: QUIET });
+  onTestFinished(() => after.close());
+  after.exec('CREATE TABLE IF NOT EXISTS things (data TEXT)');
+  expect(after.all('SELECT * FROM things')).toEqual([]);
+  expect(readdirSync(folder).filter((name) => name.includes('damaged'))).toHaveLength(1);
 });
