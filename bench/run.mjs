@@ -13,6 +13,7 @@ import { reaction } from './rows/reaction.mjs';
 import { rules } from './rows/rules.mjs';
 import { submits } from './rows/submits.mjs';
 import { throughput } from './rows/throughput.mjs';
+import { watcher } from './rows/watcher.mjs';
 import { printHead, printRow } from './table.mjs';
 
 const USAGE = `usage: npm run bench -- [--short] [--only NAME]... [--json FILE] [--seed N]
@@ -32,6 +33,7 @@ const FULL = {
   tasks: 200,
   reactions: 300,
   stored: 1_000_000,
+  watchedFiles: 100_000,
   settleSeconds: 10,
   memoryTurns: 3,
   ruleEvents: 50_000,
@@ -50,6 +52,7 @@ const SHORT = {
   tasks: 20,
   reactions: 20,
   stored: 20_000,
+  watchedFiles: 2_000,
   settleSeconds: 1,
   memoryTurns: 1,
   ruleEvents: 10_000,
@@ -64,6 +67,7 @@ const GROUPS = {
   submits,
   throughput,
   reaction,
+  watcher,
   rules,
   'large-store': largeStore,
   'idle-memory': idleMemory,
@@ -73,11 +77,6 @@ const GROUPS = {
   crashes,
   leftovers,
 };
-
-const LATER = ['watcher ready'].map((name) => ({
-  name,
-  note: 'comes with file watching',
-}));
 
 function options() {
   const { values } = parseArgs({
@@ -114,7 +113,6 @@ async function main() {
       printRow(row);
     }
   }
-  if (only === undefined) for (const row of LATER) printRow(row);
   if (json !== undefined) writeFileSync(json, `${JSON.stringify({ machine, short, rows }, null, 2)}\n`);
 }
 

@@ -19,6 +19,8 @@ const CONFIG = {
       mode: 'parallel',
       max: 1_000,
       max_per_hour: 100_000,
+      // The next file is written while the task of the one before is at work.
+      allow_self: true,
     },
   ],
 };

@@ -99,7 +99,11 @@ export class AutomationEngine {
       recordLineage: (id, rules) => this.#lineage.record(id, rules),
       random: options.random ?? Math.random,
     };
-    this.runs = new Runs(context, (record) => this.#runEnded(record));
+    this.runs = new Runs(
+      context,
+      (record) => this.#runEnded(record),
+      (owner) => this.#mayBegin(owner),
+    );
     this.#traces = new Traces(db, clock, (runId) => this.runs.reportsOf(runId));
     this.#questions = new CommandQuestions(options);
     this.#missed = new MissedEvents({ clock, log, take: (event) => this.#take(event) });
@@ -130,6 +134,7 @@ export class AutomationEngine {
   /** Other rules hold from the next event on; runs that are at work go on as they were begun. */
   reconfigure(rules: readonly RuleConfig[]): void {
     this.#index = this.#make(rules);
+    this.runs.proceed();
   }
 
   #make(rules: readonly RuleConfig[]): RuleIndex {
@@ -242,9 +247,18 @@ export class AutomationEngine {
     }
   }
 
+  /** Who switches a rule off wants to see no further agent of it, also not one of a run that waited already. */
+  #mayBegin(owner: string): boolean {
+    const [kind, id] = splitOwner(owner);
+    if (kind !== 'rule') return true;
+    const rule = this.#rules.get(id);
+    return rule === undefined ? !this.#book.allDisabled : this.#decisions.switchedOff(rule) === undefined;
+  }
+
   #runEnded({ owner, endedAt }: RunRecord): void {
     const [kind, id] = splitOwner(owner);
-    if (kind !== 'rule') return;
+    // Only who rests after a run has to know when it ended.
+    if (kind !== 'rule' || this.#rules.get(id)?.config.cooldown_ms === 0) return;
     try {
       this.#book.change(id, { lastEndedAt: endedAt });
     } catch (error) {
@@ -299,9 +313,10 @@ export class AutomationEngine {
       db.transaction(() => this.#book.change(ruleId, change), { durable: true });
     }
     log.info({ ruleId: ruleId ?? null }, 'automation enabled');
+    this.runs.proceed();
   }
 
-  /** Keeps a rule from firing, or all of them, also after a restart. NOT_FOUND. */
+  /** Keeps a rule from firing and its waiting runs from beginning, or those of all rules, also after a restart. NOT_FOUND. */
   disable(ruleId?: string): void {
     const { db, log } = this.#options;
     if (ruleId !== undefined) this.#rule(ruleId);
@@ -335,14 +350,15 @@ export class AutomationEngine {
     };
   }
 
-  close(): void {
+  /** What is at work is left as it is on disk, for the next daemon. Resolves when no command runs any more. */
+  async close(): Promise<void> {
     this.#over.abort();
     this.#missed.close();
     this.#batches.close();
-    this.#questions.close();
     this.runs.close();
     this.gates.close();
     this.#traces.close();
+    await this.#questions.close();
   }
 
   #tried(ruleId: string | undefined): TriedRule[] {

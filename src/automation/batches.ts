@@ -100,8 +100,12 @@ export class Batches {
         const rules = JSON.parse(String(one['rules'])) as string[];
         const arrival = { event: JSON.parse(String(one['event'])) as AiwgEvent, rules };
         const quietMs = Number(one['due_ms']);
-        if (quietMs > 0) this.#join(ruleId, arrival, quietMs, Number(one['id']));
-        else this.#hand(ruleId, arrival, Number(one['id']));
+        if (quietMs > 0) {
+          this.#join(ruleId, arrival, quietMs, Number(one['id']));
+        } else {
+          this.#countAlone(ruleId, 1);
+          this.#hand(ruleId, arrival, Number(one['id']));
+        }
       }
     }
   }
@@ -114,7 +118,7 @@ export class Batches {
     const { db } = this.#options;
     if (quietMs === 0) return this.#addAlone(ruleId, arrival);
     const waiting = this.#waiting.get(ruleId);
-    if (waiting !== undefined && isKnown(waiting, arrival)) {
+    if (waiting !== undefined && addsNothing(waiting, arrival)) {
       db.afterCommit(() => this.#join(ruleId, arrival, quietMs, waiting.lastId));
     } else {
       const id = this.#insert(ruleId, arrival, quietMs);
@@ -127,8 +131,14 @@ export class Batches {
     const { db } = this.#options;
     if ((this.#alone.get(ruleId) ?? 0) >= MOST_ALONE) return false;
     const id = this.#insert(ruleId, arrival, 0);
+    this.#countAlone(ruleId, 1);
+    db.onRollback(() => this.#countAlone(ruleId, -1));
     db.afterCommit(() => this.#hand(ruleId, arrival, id));
     return true;
+  }
+
+  #countAlone(ruleId: string, more: number): void {
+    this.#alone.set(ruleId, (this.#alone.get(ruleId) ?? 0) + more);
   }
 
   #insert(ruleId: string, { rules, event }: Arrival, quietMs: number): number {
@@ -149,7 +159,7 @@ export class Batches {
     const { db } = this.#options;
     if (rows?.alone) {
       db.run('DELETE FROM rule_inbox WHERE id = ?', rows.upTo);
-      db.afterCommit(() => this.#alone.set(ruleId, (this.#alone.get(ruleId) ?? 1) - 1));
+      db.afterCommit(() => this.#countAlone(ruleId, -1));
     } else if (rows) {
       db.run('DELETE FROM rule_inbox WHERE rule_id = ? AND id <= ? AND due_ms > 0', ruleId, rows.upTo);
     }
@@ -165,7 +175,6 @@ export class Batches {
   }
 
   #hand(ruleId: string, { event, rules }: Arrival, id: number): void {
-    this.#alone.set(ruleId, (this.#alone.get(ruleId) ?? 0) + 1);
     const path = pathOf(event);
     const files = path === undefined ? [] : [path];
     this.#options.onDue({ ruleId, event, files, count: 1, rules, rows: { upTo: id, alone: true } });
@@ -234,7 +243,7 @@ export class Batches {
 }
 
 /** Whether what waits on disk says all that this event would add to it, but for its number. */
-function isKnown(waiting: Waiting, { event, rules }: Arrival): boolean {
+function addsNothing(waiting: Waiting, { event, rules }: Arrival): boolean {
   const path = pathOf(event);
   const counts = path === undefined ? waiting.count >= MOST_WAITING : waiting.files.has(path);
   return counts && rules.every((rule) => waiting.rules.has(rule));

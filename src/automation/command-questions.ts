@@ -29,6 +29,7 @@ export class CommandQuestions {
   readonly #over = new AbortController();
   readonly #queue: (() => void)[] = [];
   #running = 0;
+  #whenIdle: (() => void) | undefined;
 
   constructor(options: CommandQuestionsOptions) {
     this.#options = options;
@@ -67,12 +68,20 @@ export class CommandQuestions {
       this.#forget(mark);
       this.#running -= 1;
       this.#queue.shift()?.();
+      if (this.#running === 0) this.#whenIdle?.();
     }
   }
 
-  /** Ends the commands that run; their questions answer no, and nobody may act on that. */
-  close(): void {
+  /**
+   * Ends the commands that run; their questions answer no, and nobody may act on that. Resolves when none of their
+   * processes is left.
+   */
+  async close(): Promise<void> {
     this.#over.abort();
+    if (this.#running === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#whenIdle = resolve;
+    });
   }
 
   /** While the disk takes nothing it waits: an event must not be judged by that. */
@@ -92,8 +101,6 @@ export class CommandQuestions {
 
   /** Never throws: the next daemon looks for one that stays, and finds nothing. */
   #forget(mark: string): void {
-    // What a stop cuts off may leave processes for a moment.
-    if (this.#over.signal.aborted) return;
     const { db, log } = this.#options;
     try {
       db.run('DELETE FROM command_marks WHERE mark = ?', mark);

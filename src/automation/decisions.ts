@@ -33,13 +33,17 @@ export class Decisions {
 
   /** Why the rule fires on nothing just now; undefined where it may. */
   held(rule: ReadyRule): string | undefined {
-    const { book } = this.#options;
-    if (!rule.config.enabled) return 'the rule is switched off in the configuration';
-    if (book.allDisabled) return 'automation is disabled: aiwgd automation enable';
-    const { disabled, paused } = book.of(rule.id);
-    if (disabled) return `the rule is disabled: aiwgd automation enable --rule ${rule.id}`;
-    if (!paused) return undefined;
+    const off = this.switchedOff(rule);
+    if (off !== undefined || !this.#options.book.of(rule.id).paused) return off;
     return `the rule has paused itself, because it fired more than ${rule.config.max_per_hour} times within an hour: aiwgd automation enable --rule ${rule.id}`;
+  }
+
+  /** How somebody has switched the rule off; undefined where nobody has. */
+  switchedOff({ id, config }: ReadyRule): string | undefined {
+    const { book } = this.#options;
+    if (!config.enabled) return 'the rule is switched off in the configuration';
+    if (book.allDisabled) return 'automation is disabled: aiwgd automation enable';
+    return book.of(id).disabled ? `the rule is disabled: aiwgd automation enable --rule ${id}` : undefined;
   }
 
   /** What can be said at once. Quick where the answer is no. */
@@ -127,7 +131,7 @@ export class Decisions {
   #tooOften(rule: ReadyRule, event: AiwgEvent, now: number): string | undefined {
     const { book, db, log, publish } = this.#options;
     const { max_per_hour: most } = rule.config;
-    const fires = book.recentFires(rule.id, now).length;
+    const fires = book.recentFires(rule.id, now);
     if (fires < most) return undefined;
     book.change(rule.id, { paused: true });
     db.afterCommit(() => {

@@ -7,6 +7,7 @@ import type { AiwgEvent } from '../protocol/event.js';
 const RETRY_MS = 1_000;
 /** Events that wait while the disk takes nothing; beyond, the oldest go, and the log says so. */
 const MOST = 10_000;
+const LOST = 'Events were lost to the rules because the disk took nothing';
 
 export interface MissedEventsOptions {
   clock: Clock;
@@ -36,6 +37,8 @@ export class MissedEvents {
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
+    const count = this.#events.length + this.#dropped;
+    if (count > 0) this.#options.log.error({ count }, LOST);
   }
 
   /** False where it has to be tried again. */
@@ -75,7 +78,7 @@ export class MissedEvents {
     } else if (this.#dropped > 0) {
       const count = this.#dropped;
       this.#dropped = 0;
-      this.#options.log.error({ count }, 'Events were lost to the rules while the disk took nothing');
+      this.#options.log.error({ count }, LOST);
     }
   }
 }

@@ -47,9 +47,10 @@ export class ReadyRule {
   resting(book: RuleBook, now: number): string | undefined {
     const { lastFiredAt, lastEndedAt } = book.of(this.id);
     const since = Math.max(lastFiredAt ?? 0, lastEndedAt ?? 0);
-    const left = since + this.config.cooldown_ms - now;
-    if (left <= 0 || since > now) return undefined;
-    return `its cooldown lasts ${Math.ceil(left / 1_000)} s longer`;
+    const until = since + this.config.cooldown_ms;
+    if (until <= now || since > now) return undefined;
+    // A moment, not what is left, so that traces count events with this reason as one.
+    return `its cooldown lasts until ${new Date(until).toISOString()}`;
   }
 }
 

@@ -1,6 +1,8 @@
 import type { StateDatabase } from '../database/state-database.js';
 
 const HOUR_MS = 3_600_000;
+/** Firings this close together are noted as one entry, so that a busy rule has little to write. */
+const GRAIN_MS = 10_000;
 
 /** What a rule remembers, over restarts and reloads. Times are wall times in ms since 1970. */
 export interface RuleMemory {
@@ -11,8 +13,8 @@ export interface RuleMemory {
   firedCount: number;
   lastFiredAt: number | null;
   lastEndedAt: number | null;
-  /** When it fired within the last hour. */
-  fires: number[];
+  /** When it fired within the last hour, and how often. */
+  fires: { at: number; times: number }[];
   /** When each of its throttles last let something through. */
   throttles: Record<string, number>;
 }
@@ -69,9 +71,9 @@ export class RuleBook {
     });
   }
 
-  /** Times of firing within the hour before `now`; a time that lies ahead by more than that stems from a wrong clock. */
-  recentFires(ruleId: string, now: number): number[] {
-    return this.of(ruleId).fires.filter((at) => Math.abs(now - at) < HOUR_MS);
+  /** How often it fired within the hour before `now`, give or take some seconds. */
+  recentFires(ruleId: string, now: number): number {
+    return recent(this.of(ruleId).fires, now).reduce((sum, { times }) => sum + times, 0);
   }
 
   /** Notes that the rule fires now. */
@@ -80,10 +82,21 @@ export class RuleBook {
     this.change(ruleId, {
       firedCount: memory.firedCount + 1,
       lastFiredAt: now,
-      fires: [...this.recentFires(ruleId, now), now],
+      fires: withOneMore(recent(memory.fires, now), now),
       throttles: { ...memory.throttles, ...Object.fromEntries(throttleKeys.map((key) => [key, now])) },
     });
   }
+}
+
+/** A time that lies ahead by more than an hour stems from a wrong clock. */
+function recent(fires: RuleMemory['fires'], now: number): RuleMemory['fires'] {
+  return fires.filter(({ at }) => Math.abs(now - at) < HOUR_MS);
+}
+
+function withOneMore(fires: RuleMemory['fires'], now: number): RuleMemory['fires'] {
+  const last = fires.at(-1);
+  if (last === undefined || Math.abs(now - last.at) >= GRAIN_MS) return [...fires, { at: now, times: 1 }];
+  return [...fires.slice(0, -1), { at: last.at, times: last.times + 1 }];
 }
 
 const BLANK: RuleMemory = {

@@ -4,7 +4,7 @@ import type { ScheduledJob } from '../protocol/automation.js';
 import type { JobConfig } from '../protocol/config/config-schema.js';
 import { hostTimezone } from '../protocol/config/timezone.js';
 import { AiwgdError } from '../protocol/errors.js';
-import type { AutomationParts } from './automation.js';
+import type { AutomationParts } from './automation-parts.js';
 import { gateAnswerer } from './gate-answerer.js';
 import type { AutomationHandlers } from './rpc-handlers.js';
 import type { Sources } from './sources.js';

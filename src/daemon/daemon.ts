@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
 import type { AgentSupervisor } from '../agents/agent-supervisor.js';
-import type { StateDatabase } from '../database/state-database.js';
 import { EventRouter } from '../events/event-router.js';
 import type { RpcServer } from '../ipc/rpc-server.js';
 import type { Clock } from '../platform/clock.js';
@@ -14,9 +13,7 @@ import type { StoreThread } from '../tasks/sqlite/store-thread.js';
 import type { TaskStore } from '../tasks/task-store.js';
 import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import { endAgents, leaveAgents } from './agents-end.js';
-import { type AutomationParts, makeAutomation, openAutomationDatabase } from './automation.js';
-import { automationHandlers } from './automation-handlers.js';
-import { builtInActions } from './built-in-actions.js';
+import { AutomationHost } from './automation-host.js';
 import type { LoadedConfig } from './config-source.js';
 import { guardAgainstCrashes } from './crash-guard.js';
 import { HealthRegister } from './health.js';
@@ -25,8 +22,6 @@ import { openTasks } from './open-tasks.js';
 import { ReleaseStack } from './release-stack.js';
 import { Reloader } from './reloader.js';
 import { SelfCheck } from './self-check.js';
-import { Sources } from './sources.js';
-import { sourcesStatus } from './sources-status.js';
 import { nextRestartCount, StateFile } from './state-file.js';
 import { daemonStatus, type StatusSources, stateSnapshot } from './status.js';
 import type { StopRequest } from './stop-request.js';
@@ -39,6 +34,8 @@ export interface DaemonOptions {
   configFile: string;
   loaded: LoadedConfig;
   foreground: boolean;
+  /** Whether rules, jobs and the sources of events are to work. */
+  automation: boolean;
   clock: Clock;
   stop: StopRequest;
   /** Prepared for the task store. */
@@ -52,8 +49,7 @@ export interface DaemonOptions {
 interface Parts {
   store: TaskStore;
   supervisor: AgentSupervisor;
-  automation: AutomationParts;
-  sources: Sources;
+  automation: AutomationHost;
   server: RpcServer;
   state: StateFile;
   retention: Retention;
@@ -159,14 +155,14 @@ export class Daemon {
    */
   async stop(): Promise<void> {
     const { stop, clock } = this.#options;
-    const { supervisor } = this.#running;
+    const { supervisor, automation } = this.#running;
     await stop.asked;
     // As it stands now: a second signal may have come before we were up.
     const { reason = 'unknown', graceMs, keepAgents = false } = stop.pending ?? {};
     this.log.info({ reason, keepAgents }, 'stopping');
     this.#publish('daemon.stopping', { reason, pid: process.pid, keepAgents });
     const { stopGraceMs } = supervisorSettings(this.#reloader.current);
-    await this.#closeSources();
+    await automation.close();
     this.#agentsSettled = keepAgents
       ? this.#leaveAgents()
       : endAgents(supervisor, { stop, clock, graceMs: graceMs ?? stopGraceMs });
@@ -180,13 +176,6 @@ export class Daemon {
     this.#closed = true;
     this.log.info({ uptime_seconds: this.#uptimeSeconds() }, 'daemon ends');
     await this.#releases.releaseAll(this.log);
-  }
-
-  /** Nothing new comes in, and rules do no more: what they were at is taken up by the next daemon. */
-  async #closeSources(): Promise<void> {
-    const { sources, automation } = this.#running;
-    await sources.close();
-    automation.close();
   }
 
   async #leaveAgents(): Promise<void> {
@@ -209,21 +198,18 @@ export class Daemon {
     const { store, begunAnew } = await openTasks({ paths, clock, log, health, thread: this.#options.thread });
     this.#releases.push('task store', async () => store[Symbol.asyncDispose]());
     this.#releases.push('tasks.json', exportTasks(this.#ground, store));
-    const db = openAutomationDatabase(this.#ground);
-    this.#releases.push('automation database', () => db.close());
-    const parts = this.#compose(store, db);
+    const parts = this.#compose(store);
     this.#parts = parts;
-    const { supervisor, server, state, automation, sources } = parts;
-    this.#releases.push('sources and rules', () => this.#closeSources());
-    // Before the tasks that are taken over: rules wait for them to end.
-    await automation.engine.start();
+    const { supervisor, server, state, automation } = parts;
+    this.#releases.push('automation', () => automation.close());
+    await automation.start();
     this.#takenOver = await supervisor.start({ strays: begunAnew ? 'all' : 'known' });
     // A start that fails further on leaves them to the next one.
     this.#releases.push('agents', () => this.#agentsSettled ?? this.#leaveAgents());
     this.#releases.push('state file', () => state.close());
     await server.listen();
     this.#releases.push('socket', () => server.close());
-    await sources.start();
+    await automation.startSources();
     await state.start();
     log.info({ socket: server.address }, 'daemon ready');
     this.#publish('daemon.started', { pid: process.pid, version: VERSION });
@@ -240,30 +226,27 @@ export class Daemon {
     });
   }
 
-  #compose(store: TaskStore, db: StateDatabase): Parts {
+  #compose(store: TaskStore): Parts {
     const { paths, clock, log, health } = this.#ground;
     const { stop, keepFiles } = this.#options;
     const config = this.#reloader.current;
     const files = new OutputFiles({ actionsDir: paths.actions });
     const supervisor = makeSupervisor(this.#ground, { store, files, config });
     const status = () => daemonStatus(this.#statusSources());
-    const current = (): Config => this.#reloader.current;
-    const { configFile } = this.#options;
-    const builtIns = builtInActions(this.#ground, { configFile, config: current });
-    const automation = makeAutomation(this.#ground, { db, store, supervisor, config: current, builtIns });
-    const sources = new Sources({ ground: this.#ground, db, jobs: automation.jobs, config: current });
+    const automation = new AutomationHost({
+      ground: this.#ground,
+      store,
+      supervisor,
+      configFile: this.#options.configFile,
+      config: () => this.#reloader.current,
+      enabled: this.#options.automation,
+    });
     const server = makeServer(this.#ground, {
       store,
       supervisor,
       files,
       stop,
-      automation: automationHandlers({
-        project: paths.root,
-        automation,
-        sources,
-        now: () => clock.now(),
-        jobConfigs: () => current().schedule.jobs,
-      }),
+      automation: automation.handlers(),
       status,
       reload: () => this.reload(),
     });
@@ -285,15 +268,15 @@ export class Daemon {
       snapshot: () => stateSnapshot(this.#statusSources()),
       onHeartbeat: () => {
         selfCheck.look();
-        db.check();
+        automation.check();
       },
       onFault: (error) => health.fault('state', error),
     });
-    return { store, supervisor, automation, sources, server, state, retention };
+    return { store, supervisor, automation, server, state, retention };
   }
 
   #statusSources(): StatusSources {
-    const { store, supervisor, server, automation, sources } = this.#running;
+    const { store, supervisor, server, automation } = this.#running;
     return {
       root: this.#options.paths.root,
       configFile: this.#options.configFile,
@@ -306,24 +289,18 @@ export class Daemon {
       counts: () => store.counts(),
       ipc: () => ({ socket: server.address, ...server.stats() }),
       supervisor: () => supervisor.status(),
-      automation: () => ({
-        ...automation.engine.status(),
-        gatesPending: automation.engine.gates.pendingCount,
-      }),
-      sources: () => sourcesStatus(sources),
+      automation: () => automation.status(),
     };
   }
 
   async #apply(config: Config, before: Config): Promise<void> {
-    const { supervisor, retention, state, automation, sources } = this.#running;
+    const { supervisor, retention, state, automation } = this.#running;
     const heartbeat = config.daemon.heartbeat_interval_seconds;
     supervisor.reconfigure(supervisorSettings(config), agentsConfig(config));
     retention.setDays(config.retention.days);
     this.#daemonLog.reconfigure(logBounds(config));
     if (heartbeat !== before.daemon.heartbeat_interval_seconds) state.setInterval(heartbeat);
-    automation.engine.reconfigure(config.rules);
-    automation.receiveFor(config.rules.map(({ id }) => id));
-    await sources.reconfigure(config, before);
+    await automation.reconfigure(config, before);
   }
 
   #publish(type: string, payload: Record<string, unknown>): void {

@@ -96,6 +96,7 @@ async function run(options: RunDaemonOptions, releases: ReleaseStack): Promise<v
     configFile,
     loaded,
     foreground: options.foreground,
+    automation: options.endAgents === undefined,
     clock: systemClock,
     stop,
     thread,

@@ -3,7 +3,6 @@ import type { Config } from '../protocol/config/config-schema.js';
 import type { DaemonStatus, Health } from '../protocol/status.js';
 import type { TaskCounts } from '../protocol/task.js';
 import { VERSION } from '../protocol/version.js';
-import type { SourcesStatus } from './sources-status.js';
 
 /** What the status is made of; every part is asked when somebody looks. */
 export interface StatusSources {
@@ -18,8 +17,7 @@ export interface StatusSources {
   counts(): Promise<TaskCounts>;
   ipc(): { socket: string; clients: number; subscriptions: number };
   supervisor(): Promise<DaemonStatus['subsystems']['supervisor']>;
-  automation(): DaemonStatus['subsystems']['automation'];
-  sources(): SourcesStatus;
+  automation(): Pick<DaemonStatus['subsystems'], 'automation' | 'file_watcher' | 'scheduler' | 'webhook'>;
 }
 
 /** The answer of `daemon.status`. */
@@ -37,8 +35,7 @@ export async function daemonStatus(sources: StatusSources): Promise<DaemonStatus
     subsystems: {
       ipc: sources.ipc(),
       supervisor,
-      automation: sources.automation(),
-      ...sources.sources(),
+      ...sources.automation(),
       messaging: { enabled: false, adapters: [] },
     },
   };

@@ -60,7 +60,7 @@ test("the original's form: an event type, conditions by field, an agent, a coold
   await rig.endAll();
   expect(rig.tasks.all.map(({ prompt }) => prompt)).toEqual(['Review "src/x.ts"', 'Review "src/z.ts"']);
   expect(rig.outcomesOf('old')).toEqual(['fired', 'dropped', 'fired', 'conditions']);
-  expect(rig.trace('old')[1]!.why).toMatch(/cooldown lasts 30 s longer/);
+  expect(rig.trace('old')[1]!.why).toMatch(/cooldown lasts until \d{4}-/);
 });
 
 test('requiresApproval of the original asks before anything is done', async () => {
@@ -117,8 +117,8 @@ test('every kind of trigger sets its rule off, and only its own', async () => {
   rig.publish('build.step.done');
   rig.publish('b');
   await rig.idle();
-  expect(rig.tasks.all.map(({ ruleId }) => ruleId).toSorted()).toEqual(
-    ['file', 'several', 'time', 'topic', 'type'].toSorted(),
+  expect(new Set(rig.tasks.all.map(({ ruleId }) => ruleId))).toEqual(
+    new Set(['file', 'several', 'time', 'topic', 'type']),
   );
   await rig.endAll();
   expect(rig.tasks.all.filter(({ ruleId }) => ruleId === 'topic')).toHaveLength(2);

@@ -2,141 +2,17 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { AutomationEngine } from '#aiwgd/automation/automation-engine.js';
 import { JobRuns } from '#aiwgd/automation/job-runs.js';
-import type { ActionTask, BuiltIn, CommandPort, TaskPort } from '#aiwgd/automation/ports.js';
-import { StateDatabase } from '#aiwgd/database/state-database.js';
+import type { BuiltIn, CommandPort } from '#aiwgd/automation/ports.js';
 import { EventRouter } from '#aiwgd/events/event-router.js';
 import type { Log } from '#aiwgd/platform/log.js';
 import type { TraceEntry } from '#aiwgd/protocol/automation.js';
 import type { JobAction, RuleConfig } from '#aiwgd/protocol/config/config-schema.js';
+import { parseConfig } from '#aiwgd/protocol/config/read-config.js';
 import type { AiwgEvent, NewEvent } from '#aiwgd/protocol/event.js';
-import type { TaskState } from '#aiwgd/protocol/task.js';
 import { FakeClock } from '#aiwgd/testing/fake-clock.js';
 import { tempFolder } from '../support/temp.js';
-import { NOON, rulesOf } from './rule-kit.js';
-
-/** The daemon was killed: nothing that it would have done afterwards happens. */
-export class Killed extends Error {}
-
-/** Whether a daemon lives, and at which of its steps it is to be killed. */
-class Life {
-  alive = true;
-  steps = 0;
-  killAt = Number.POSITIVE_INFINITY;
-
-  /** A moment at which a kill makes a difference. */
-  step(): void {
-    this.steps += 1;
-    if (this.steps === this.killAt) this.alive = false;
-    if (!this.alive) throw new Killed(`killed at step ${this.killAt}`);
-  }
-}
-
-/** A database that can be killed before and after each write, and whose disk can be full. */
-class MortalDatabase extends StateDatabase {
-  readonly life: Life;
-
-  constructor(path: string, life: Life, clock: FakeClock, log: Log) {
-    super({ path, clock, log });
-    this.life = life;
-  }
-
-  override run(...args: Parameters<StateDatabase['run']>): ReturnType<StateDatabase['run']> {
-    return this.#mortal(() => super.run(...args));
-  }
-
-  override transaction<T>(work: () => T, options?: { durable?: boolean }): T {
-    return this.#mortal(() => super.transaction(work, options));
-  }
-
-  #mortal<T>(write: () => T): T {
-    // Undefined while the base class makes its tables.
-    if (this.inTransaction || this.life === undefined) return write();
-    this.life.step();
-    const result = write();
-    this.life.step();
-    return result;
-  }
-
-  /** Lets no page be added any more, as a full disk does. */
-  fill(): void {
-    const pages = this.get('PRAGMA page_count')?.['page_count'] as number;
-    this.exec(`PRAGMA max_page_count = ${pages}`);
-    this.exec('CREATE TABLE IF NOT EXISTS ballast (data TEXT)');
-    try {
-      for (;;) this.run('INSERT INTO ballast VALUES (hex(randomblob(40)))');
-    } catch {
-      // Full.
-    }
-  }
-
-  makeRoom(): void {
-    this.exec('PRAGMA max_page_count = 1073741823');
-    this.get('PRAGMA max_page_count');
-    this.transaction(() => this.exec('DELETE FROM ballast'));
-  }
-}
-
-export interface FakeTask extends ActionTask {
-  id: string;
-  state: TaskState;
-  result: string | null;
-  error: string | null;
-}
-
-/** The queue of tasks, which outlives every daemon; a test ends its tasks. */
-export class Tasks {
-  readonly all: FakeTask[] = [];
-  /** What the next submissions throw. */
-  readonly refusals: Error[] = [];
-
-  port(life: Life, publish: (event: NewEvent) => void): TaskPort {
-    return {
-      submit: async (task) => {
-        await Promise.resolve();
-        life.step();
-        const refusal = this.refusals.shift();
-        if (refusal !== undefined) throw refusal;
-        const known = this.all.find(({ once }) => once === task.once);
-        if (known !== undefined) return { taskId: known.id };
-        const id = `task-${String(this.all.length + 1).padStart(4, '0')}`;
-        const made: FakeTask = { ...task, id, state: 'queued', result: null, error: null };
-        this.all.push(made);
-        life.step();
-        publish(eventOf(made, 'task:queued'));
-        return { taskId: id };
-      },
-      get: async (taskId) => {
-        await Promise.resolve();
-        if (!life.alive) throw new Killed();
-        return this.all.find(({ id }) => id === taskId);
-      },
-      cancel: async (taskId) => {
-        await Promise.resolve();
-        if (!life.alive) throw new Killed();
-        const task = this.all.find(({ id }) => id === taskId);
-        if (task === undefined || ['completed', 'failed', 'cancelled'].includes(task.state)) return false;
-        task.state = 'cancelled';
-        publish(eventOf(task, 'task:cancelled'));
-        return true;
-      },
-    };
-  }
-
-  get open(): FakeTask[] {
-    return this.all.filter(({ state }) => state === 'queued' || state === 'running');
-  }
-}
-
-/** As the supervisor tells it. */
-function eventOf(task: FakeTask, type: string): NewEvent {
-  const { id, state, agent, priority, ruleId, causedBy } = task;
-  return {
-    type,
-    source: 'supervisor',
-    payload: { taskId: id, state, agent, priority, attempt: 1, ...(ruleId === null ? {} : { ruleId }) },
-    ...(causedBy === null ? {} : { cause: causedBy }),
-  };
-}
+import { type FakeTask, Life, MortalDatabase, Tasks, taskEvent } from './engine-world.js';
+import { NOON } from './rule-kit.js';
 
 export interface RigOptions {
   rules?: object[];
@@ -150,6 +26,14 @@ const NO_COMMANDS: CommandPort = {
   run: () => Promise.reject(new Error('no command was expected')),
   endLeft: async () => {},
 };
+
+/** Rules as the configuration yields them. */
+function rulesOf(...rules: object[]): RuleConfig[] {
+  const named = rules.map((rule, index) => ({ id: `r${index}`, ...rule }));
+  const parsed = parseConfig(JSON.stringify({ rules: named }), 'daemon.json');
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
+  return parsed.config.rules;
+}
 
 /** One daemon's part of the rig: everything that a kill ends. */
 interface Daemon {
@@ -283,13 +167,14 @@ export class Rig {
     life.alive = false;
     life.killAt = 0;
     db.close();
-    engine.close();
+    // It may wait for ever for what a kill does not end.
+    void engine.close();
   }
 
   /** The daemon stops as it should. */
   async stop(): Promise<void> {
     const { life, db, engine, router } = this.#daemon;
-    engine.close();
+    await engine.close();
     await this.idle();
     const closed = router.close({ graceMs: 0 });
     this.clock.advance(0);
@@ -338,7 +223,7 @@ export class Rig {
 
   startTask(task: FakeTask): void {
     task.state = 'running';
-    this.router.publish(eventOf(task, 'task:started'));
+    this.router.publish(taskEvent(task, 'task:started'));
   }
 
   async endTask(
@@ -348,7 +233,7 @@ export class Rig {
   ): Promise<void> {
     if (task === undefined) throw new Error('there is no such task');
     Object.assign(task, { state, ...more });
-    this.router.publish(eventOf(task, `task:${state}`));
+    this.router.publish(taskEvent(task, `task:${state}`));
     await this.idle();
   }
 

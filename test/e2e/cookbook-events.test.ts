@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
@@ -13,6 +13,9 @@ echo '{"type":"result","subtype":"error_max_turns","is_error":true,"session_id":
 exit 1
 `;
 
+/** The programs with which the page sends a signed request. */
+const canSend = ['curl', 'openssl'].every((name) => spawnSync(name, ['--version']).error === undefined);
+
 function listens(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection({ port, host: '127.0.0.1' });
@@ -26,7 +29,7 @@ describe('the cookbook, with other events', () => {
     expect([...RECIPES.keys()]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   });
 
-  it('3: a signed request about a failed build makes a task, once', async () => {
+  it.skipIf(!canSend)('3: a signed request about a failed build makes a task, once', async () => {
     const port = await freePort();
     const kitchen = new Kitchen(3, { ports: new Map([['9471', port]]) });
     kitchen.project.env['AIWG_WEBHOOK_SECRET'] = 'only for this test';

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { until } from '../support/temp.js';
 import { Watching } from './watching.js';
@@ -42,5 +42,27 @@ describe('a burst of 20,000', () => {
       ['delete'],
       names.map((name) => `delete ${name}.moved`),
     );
+  });
+
+  it('in the middle of the first start makes no events of what was there before', async () => {
+    const project = new Watching();
+    for (let index = 0; index < 6_000; index += 1) project.write(`old${index % 300}/f${index}`);
+    await until(
+      'they are older than the start',
+      () => Date.now() - lstatSync(project.path('old0/f0')).mtimeMs > 100,
+    );
+    const started = project.start({ debounce_ms: 1 });
+    const made: string[] = [];
+    await until('it has begun', () => (project.watcher?.status().directories ?? 0) > 20);
+    for (let index = 0; index < 6_000; index += 1) {
+      writeFileSync(project.path(`old${index % 15}/new${index}`), '');
+      made.push(`create old${index % 15}/new${index}`);
+    }
+    await started;
+    await until('the new ones', () => project.events.length >= made.length);
+    await project.settle();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(project.events.length).toBe(made.length);
+    expect(new Set(project.reports)).toEqual(new Set(made));
   });
 });

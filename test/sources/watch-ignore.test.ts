@@ -172,7 +172,7 @@ describe('rules', () => {
           }
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { appendFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { appendFileSync, chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { StateDatabase } from '#aiwgd/database/state-database.js';
@@ -107,6 +107,34 @@ describe('a watcher', () => {
     expect(reportsIn(database).toSorted()).toEqual(expected.toSorted());
   });
 
+  it('that is killed before it has saved what it found takes no old file for a new one, and misses no new one', async () => {
+    const root = tempFolder();
+    const database = join(tempFolder(), 'state.db');
+    const random = mulberry(seedOf());
+    for (let index = 0; index < 5_000; index += 1) {
+      mkdirSync(join(root, `d${index % 50}`), { recursive: true });
+      writeFileSync(join(root, `d${index % 50}`, `old${index}`), '');
+    }
+    const expected: string[] = [];
+    for (let life = 0; life < 4; life += 1) {
+      const child = await new WatchingProcess(root, database, { debounce_ms: 5 }).ready();
+      for (let index = 0; index < 100; index += 1) {
+        writeFileSync(join(root, `d${index % 50}`, `new${life}-${index}`), '');
+        expected.push(`file.create d${index % 50}/new${life}-${index}`);
+        const old = life * 100 + index;
+        appendFileSync(join(root, `d${old % 50}`, `old${old}`), 'y');
+        expected.push(`file.modify d${old % 50}/old${old}`);
+      }
+      const pause = Math.floor(random() * 20);
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      await child.kill();
+    }
+    const last = await new WatchingProcess(root, database, { debounce_ms: 5 }).ready();
+    await last.settled();
+    await last.kill();
+    expect(reportsIn(database).toSorted()).toEqual(expected.toSorted());
+  });
+
   it('that is stopped while 20,000 files are made, renamed and removed misses none', async () => {
     const root = tempFolder();
     const database = join(tempFolder(), 'state.db');
@@ -154,6 +182,40 @@ describe('a watcher', () => {
       await until('it watches again', () => child.output.includes('fault watch.limit over'));
       writeFileSync(join(root, 'd49/deep/er/h'), 'x');
       await until('that is reported', () => reportsIn(database).includes('file.create d49/deep/er/h'));
+    },
+  );
+});
+
+describe('a folder that is not readable', () => {
+  it.skipIf(process.platform !== 'linux')(
+    'is told of, the rest is watched, and so is it when it can be read',
+    async () => {
+      const root = tempFolder();
+      const database = join(tempFolder(), 'state.db');
+      for (const name of ['closed/in', 'shut/deep/in', 'open/a']) {
+        mkdirSync(join(root, dirname(name)), { recursive: true });
+        writeFileSync(join(root, name), 'x');
+      }
+      for (const name of ['closed', 'shut']) chmodSync(join(root, name), 0);
+      onTestFinished(() => ['closed', 'shut'].forEach((name) => chmodSync(join(root, name), 0o700)));
+      // Without the capabilities of root, where the tests run as that.
+      const child = await new WatchingProcess(root, database, { debounce_ms: 5 }, ['unshare', '-U']).ready();
+      expect(child.output).toMatch(/fault watch\.unreadable .*closed, shut/);
+      writeFileSync(join(root, 'open/b'), 'x');
+      await until('it is reported', () => reportsIn(database).includes('file.create open/b'));
+      for (const name of ['closed', 'shut']) chmodSync(join(root, name), 0o700);
+      await until('the issue is over', () => child.output.includes('fault watch.unreadable over'));
+      writeFileSync(join(root, 'shut/deep/new'), 'x');
+      await until('it is watched', () => reportsIn(database).includes('file.create shut/deep/new'));
+      await child.settled();
+      const all = reportsIn(database);
+      expect(all.filter((report) => report.startsWith('file.delete'))).toEqual([]);
+      chmodSync(join(root, 'shut'), 0);
+      await until('it is told of', () =>
+        /unreadable [^\n]*shut/.test(child.output.slice(child.output.lastIndexOf('over'))),
+      );
+      await child.settled();
+      expect(reportsIn(database)).toEqual(all);
     },
   );
 });

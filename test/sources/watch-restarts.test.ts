@@ -1,4 +1,4 @@
-import { appendFileSync, chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { until } from '../support/temp.js';
 import { Watching, watchConfig } from './watching.js';
@@ -179,17 +179,3 @@ function tableIsComplete({ db }: Watching): boolean {
   const rows = db!.all('SELECT since FROM watched_paths');
   return rows.length > 0 && rows.every(({ since }) => since === null);
 }
-
-describe('a folder that is not readable', () => {
-  it.skipIf(process.getuid?.() === 0)('is told of, and the rest is watched', async () => {
-    const project = new Watching();
-    project.write('closed/in');
-    chmodSync(project.path('closed'), 0);
-    await project.start();
-    expect(project.faults.get('watch.unreadable')?.message).toContain('closed');
-    writeFileSync(project.path('open'), 'x');
-    await project.expectReports(['create open']);
-    chmodSync(project.path('closed'), 0o700);
-    await until('the issue is over', () => project.faults.size === 0);
-  });
-});

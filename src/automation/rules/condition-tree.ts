@@ -104,16 +104,20 @@ export function nodesIn(node: ConditionNode): ConditionNode[] {
 }
 
 function throttleCondition({ key, intervalMs }: Throttle): Leaf {
-  const rest = (facts: Facts): number => (facts.throttledUntil(key) ?? facts.now) - facts.now;
+  /** A moment, not what is left: the reason stays the same from one event to the next, so traces can count them as one. */
+  const closedUntil = (facts: Facts): number | undefined => {
+    const until = facts.throttledUntil(key);
+    return until !== null && until > facts.now ? until : undefined;
+  };
   return unfailing({
     kind: 'leaf',
     words: `throttle ${intervalMs} ms`,
-    judge: (_event, facts) => (rest(facts) > 0 ? 'false' : 'true'),
+    judge: (_event, facts) => (closedUntil(facts) === undefined ? 'true' : 'false'),
     why: (_event, facts) => {
-      const ms = rest(facts);
-      return ms > 0
-        ? `it has let one through; the next may come in ${ms} ms`
-        : 'none has come through lately';
+      const until = closedUntil(facts);
+      return until === undefined
+        ? 'none has come through lately'
+        : `it has let one through; the next may come at ${new Date(until).toISOString()}`;
     },
   });
 }

@@ -3,7 +3,6 @@ import { isFinal } from '../../protocol/task.js';
 import type { ActionTask, TaskEnd } from '../ports.js';
 import { eventEnvironment } from '../rules/event-environment.js';
 import { WebhookError } from '../webhook-error.js';
-import { sendWebhook } from '../webhook-request.js';
 import { ActionFailure, RunEnded } from './action-failure.js';
 import type { RunContext } from './run-context.js';
 import { type Previous, type RunRecord, type Step, splitOwner } from './run-records.js';
@@ -159,6 +158,8 @@ async function performWebhook(
   if (secret === undefined || secret === '') {
     throw new ActionFailure(`The variable ${name} with the secret is not set in the daemon's environment`);
   }
+  // Loaded when it is first needed: few projects send any.
+  const { sendWebhook } = await import('../webhook-request.js');
   try {
     const { status } = await sendWebhook(
       {

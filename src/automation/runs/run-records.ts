@@ -148,7 +148,10 @@ export class RunRecords {
       JSON.stringify(progressOf(run)),
       seqOf(run.id),
     );
-    if (run.endedAt !== null) this.#prune();
+    if (run.endedAt === null) return;
+    // Only what may be tried again needs them; there may be many.
+    if (run.state !== 'failed') this.#db.run("UPDATE runs SET files = '[]' WHERE seq = ?", seqOf(run.id));
+    this.#prune();
   }
 
   /** Writes steps whose templates were filled in. */

@@ -21,6 +21,8 @@ export type Offer = { run: RunRecord; why: string } | { run: null; why: string }
 interface Lane {
   running: Set<Run>;
   waiting: Run[];
+  /** The newest, which in mode restart has taken the place of all others. */
+  newest: Run | undefined;
 }
 
 /** After so long a dead letter is on disk. */
@@ -30,14 +32,21 @@ const LETTER_KEPT_MS = 5_000;
 export class Runs {
   readonly #context: RunContext;
   readonly #onEnded: (record: RunRecord) => void;
+  readonly #mayBegin: (owner: string) => boolean;
   readonly #lanes = new Map<string, Lane>();
   readonly #byId = new Map<string, Run>();
   readonly #letterTimers = new Set<Timer>();
   #closed = false;
 
-  constructor(context: RunContext, onEnded: (record: RunRecord) => void) {
+  /** Runs of an owner that may not begin just now go on waiting; whoever lets it again calls `proceed`. */
+  constructor(
+    context: RunContext,
+    onEnded: (record: RunRecord) => void,
+    mayBegin: (owner: string) => boolean,
+  ) {
     this.#context = context;
     this.#onEnded = onEnded;
+    this.#mayBegin = mayBegin;
   }
 
   /** Takes up what the daemon before has not ended, and the dead letters that it may not have kept. */
@@ -47,13 +56,18 @@ export class Runs {
     for (const record of records.active()) {
       if (this.#byId.has(record.id)) continue;
       const run = this.#hold(record);
-      if (record.state === 'running' || record.cancelReason !== null) {
+      if (record.state === 'running') {
         this.#lane(record.owner).running.add(run);
         run.start();
       } else {
         this.#lane(record.owner).waiting.push(run);
       }
     }
+    this.proceed();
+  }
+
+  /** Begins what waits and may begin by now. */
+  proceed(): void {
     for (const owner of this.#lanes.keys()) this.#pump(owner);
   }
 
@@ -76,12 +90,17 @@ export class Runs {
       request.rules.filter((rule) => kind !== 'rule' || rule !== id),
     );
     const run = this.#hold(record);
-    const replaced = mode === 'restart' ? [...lane.running, ...lane.waiting] : [];
+    const replaced = mode === 'restart' ? this.#replacedBy(lane) : [];
     const reason = `${record.id} took its place`;
     for (const other of replaced) records.save({ ...other.record, cancelReason: reason });
     if (waits) lane.waiting.push(run);
     else lane.running.add(run);
-    db.onRollback(() => this.#forget(run));
+    const { newest } = lane;
+    lane.newest = mode === 'restart' ? run : undefined;
+    db.onRollback(() => {
+      lane.newest = newest;
+      this.#forget(run);
+    });
     db.afterCommit(() => {
       for (const other of replaced) this.#cancel(other, lane, reason);
       if (!waits) run.start();
@@ -138,7 +157,7 @@ export class Runs {
   #lane(owner: string): Lane {
     let lane = this.#lanes.get(owner);
     if (lane === undefined) {
-      lane = { running: new Set(), waiting: [] };
+      lane = { running: new Set(), waiting: [], newest: undefined };
       this.#lanes.set(owner, lane);
     }
     return lane;
@@ -171,7 +190,7 @@ export class Runs {
   /** The next one begins when nobody is at work. */
   #pump(owner: string): void {
     const lane = this.#lanes.get(owner);
-    if (lane === undefined || lane.running.size > 0) return;
+    if (lane === undefined || lane.running.size > 0 || !this.#mayBegin(owner)) return;
     const next = lane.waiting.shift();
     if (next === undefined) return;
     lane.running.add(next);
@@ -183,6 +202,12 @@ export class Runs {
       this.#context.log.warn({ run: next.record.id }, `A run begins unnoted: ${messageOf(error)}`);
     }
     next.start();
+  }
+
+  /** Those before the newest were replaced by that already. */
+  #replacedBy({ running, waiting, newest }: Lane): Run[] {
+    const isActive = newest !== undefined && (running.has(newest) || waiting.at(-1) === newest);
+    return isActive ? [newest] : [...running, ...waiting];
   }
 
   #cancel(run: Run, lane: Lane, reason: string): void {

@@ -38,7 +38,8 @@ function addSwitches(automation: CommandNode, add: AddLeaf): void {
   add(automation, {
     name: 'disable',
     summary: 'Keep a rule from firing; without --rule, all of them',
-    details: 'Holds until it is enabled again, also after a restart. What runs already goes on.',
+    details:
+      'Holds until it is enabled again, also after a restart. What runs already goes on; runs that wait for their turn go on waiting.',
     options: [ruleOption('only this rule; - reads its id from stdin')],
     examples: [
       ['aiwgd automation disable --rule docs', ''],

@@ -4,7 +4,14 @@ import type { Log } from '../../platform/log.js';
 import { messageOf } from '../../protocol/errors.js';
 import type { AiwgEvent, NewEvent } from '../../protocol/event.js';
 import { bytesOfPath, isText, readablePath, splitPath } from './byte-path.js';
-import { changeBetween, entryOf, type FileChange, type FileEntry, lookAt } from './file-entry.js';
+import {
+  changeBetween,
+  entryOf,
+  type FileChange,
+  type FileEntry,
+  isRealFolder,
+  lookAt,
+} from './file-entry.js';
 import type { FileTable } from './file-table.js';
 import type { Directory, FileTree } from './file-tree.js';
 import type { GitActivity } from './git-folder.js';
@@ -38,6 +45,9 @@ const EARLY_MS = 0.6;
 /** git takes and gives back its lock again and again: looked at in this rhythm, and not waited for longer than a minute. */
 const GIT_RHYTHM_MS = 100;
 const LONGEST_HOLD_MS = 60_000;
+/** A file in a folder that is not watched is looked at again in this rhythm; then it counts as out of view. */
+const RECHECK_MS = 20;
+const LONGEST_UNWATCHED_MS = 30_000;
 /** Pauses after a transaction that failed. */
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
@@ -119,6 +129,7 @@ export class ChangeReporter {
     clearImmediate(this.#soon);
     this.#soon = undefined;
     this.#release();
+    if (this.#pause > 0) this.#options.onFault('watch.report', undefined);
   }
 
   /** Wall time at which everything that had happened was known. */
@@ -199,16 +210,21 @@ export class ChangeReporter {
 
   /** What became of a path by now; undefined where nothing did. */
   #judge(pending: PendingChange): Outcome | undefined {
-    const { root, tree, seen, isScanning } = this.#options;
+    const { root, tree, seen } = this.#options;
     const { path } = pending;
-    const stats = lookAt(`${root}/${path}`);
     const { folder, name } = splitPath(path);
     const directory = tree.find(folder);
-    if (stats === 'unknown' || directory === undefined) return undefined;
+    if (directory === undefined) return undefined;
+    // A link may stand where the folder was: what is seen through that is not the file.
+    const reachable = directory.place !== undefined || isRealFolder(root, folder);
+    const stats = reachable ? lookAt(`${root}/${path}`) : 'gone';
+    if (stats === 'unknown') return undefined;
     const entry = stats === 'gone' ? undefined : entryOf(stats);
     if (entry !== undefined && directory.place === undefined) {
-      // A folder that is there and is not watched: it has just appeared, or it is out of view.
-      if (isScanning()) this.#options.pending.giveBack([pending], this.#now() + GIT_RHYTHM_MS);
+      // The folder is there again, and will be watched as soon as that is heard of.
+      const now = this.#now();
+      if (now - pending.heard < LONGEST_UNWATCHED_MS)
+        this.#options.pending.giveBack([pending], now + RECHECK_MS);
       else seen.drop(directory, name);
       return undefined;
     }

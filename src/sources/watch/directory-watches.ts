@@ -77,6 +77,7 @@ export class DirectoryWatches {
     for (const watch of this.#closing) watch.close();
     this.#closing = [];
     this.#options.backend.close();
+    if (this.#refusedAt !== undefined) this.#options.onFault('watch.limit', undefined);
   }
 
   #mayWatch(): boolean {
@@ -126,11 +127,12 @@ export class DirectoryWatches {
     if (directory.watch === watch) this.#options.onEvent(directory, 'rename', null);
   }
 
-  /** Whether the system has no watch for the folder, rather than no folder. */
+  /** Whether the folder is there, though the system has no watch for it. */
   #refused(error: Error): boolean {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EACCES' || code === 'EPERM') return true;
-    if (code === undefined || !LIMITS.has(code)) return false;
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+    // It may not be read, say: no reason to do without the other watches.
+    if (!LIMITS.has(code)) return true;
     if (this.#refusedAt === undefined) {
       const sentence = `The system gives no more watches (${messageOf(error)}): the folders that got none are polled. ${remedyFor(code)}`;
       this.#options.log.warn({ err: error }, sentence);

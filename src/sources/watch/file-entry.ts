@@ -24,6 +24,18 @@ export function lookAt(path: string): Look {
   }
 }
 
+/** Whether `folder`, a path within `root`, leads through folders alone, or may: through no link and no file. */
+export function isRealFolder(root: string, folder: string): boolean {
+  let path = root;
+  for (const name of folder.split('/')) {
+    path += `/${name}`;
+    const stats = lookAt(path);
+    if (stats === 'unknown') return true;
+    if (stats === 'gone' || !stats.isDirectory()) return false;
+  }
+  return true;
+}
+
 /** The entry of a file or symbolic link; undefined for folders, sockets, pipes and devices. */
 export function entryOf(stats: Stats): FileEntry | undefined {
   if (!stats.isFile() && !stats.isSymbolicLink()) return undefined;

@@ -16,6 +16,8 @@ export class Directory {
   watch: DirectoryWatch | undefined;
   inode = 0;
   birth = 0;
+  /** Wall time since which it cannot be read; undefined while it can. */
+  unreadSince: number | undefined;
 
   constructor(parent?: Directory, name = '') {
     this.parent = parent;

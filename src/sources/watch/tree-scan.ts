@@ -1,11 +1,11 @@
-import { type Dirent, readdirSync, type Stats } from 'node:fs';
-import { join } from 'node:path';
-import { pathOfBytes, systemPath, within } from './byte-path.js';
+import type { Stats } from 'node:fs';
+import { within } from './byte-path.js';
 import type { DirectoryWatches } from './directory-watches.js';
-import { entryOf, type FileEntry, lookAt, sameEntry } from './file-entry.js';
+import { entryOf, type FileEntry, sameEntry } from './file-entry.js';
 import { type Directory, type FileTree, walk } from './file-tree.js';
+import type { FileKind, FolderListing, FolderReader } from './folder-reader.js';
 import type { SeenFiles } from './seen-files.js';
-import { Place, readIgnoreFile, type WatchView } from './watch-view.js';
+import { Place, type WatchView } from './watch-view.js';
 
 /**
  * What a file is that nobody knew. `new`: it was made just now. `view`: it came into view by a change of the
@@ -17,22 +17,21 @@ export interface ScanRequest {
   reason: ScanReason;
   /** Also watch and look at all folders beneath anew, though they seem to be the same as ever. */
   deep: boolean;
+  /** Wall time from which on nobody could read the folder: what is older than that is not new. */
+  unreadSince?: number | undefined;
 }
 
 export interface TreeScanOptions {
-  root: string;
   tree: FileTree;
+  reader: FolderReader;
   watches: DirectoryWatches;
   seen: SeenFiles;
-  /** Told of a folder that cannot be read, and when it can. */
-  onReadable: (path: string, error: Error | undefined) => void;
   /** There is work. */
   wake: () => void;
 }
 
 /** Files between two points where the work may be interrupted. */
 const STEP = 32;
-const IGNORE_FILE = '.gitignore';
 
 /** A folder that is being looked at. */
 interface Visit extends ScanRequest {
@@ -40,13 +39,6 @@ interface Visit extends ScanRequest {
   place: Place;
   /** What was in view in it before. */
   last: Place | undefined;
-}
-
-type Kind = 'file' | 'folder' | 'other';
-
-interface Listing {
-  names: { name: string; kind: Kind }[];
-  ignoreText: string | undefined;
 }
 
 /** Keeps the tree as the disk is: looks at names that events speak of, and at whole folders, in small steps. */
@@ -79,8 +71,10 @@ export class TreeScan {
   /** Look at a whole folder. */
   scan(directory: Directory, request: ScanRequest): void {
     const waiting = this.#scans.get(directory);
-    const reason = waiting === undefined || request.reason === 'new' ? request.reason : waiting.reason;
-    this.#scans.set(directory, { reason, deep: request.deep || waiting?.deep === true });
+    // While a start lasts, it alone tells what is new; and what was about to come into view is not new by another event.
+    const reason = this.#options.seen.start === undefined ? (waiting?.reason ?? request.reason) : 'start';
+    const deep = request.deep || waiting?.deep === true;
+    this.#scans.set(directory, { reason, deep, unreadSince: request.unreadSince ?? waiting?.unreadSince });
     this.#options.wake();
   }
 
@@ -117,7 +111,7 @@ export class TreeScan {
     // Of a folder that is gone all has been said.
     if (place === undefined) return;
     const path = within(directory.path, name);
-    const stats = this.#lookAt(path);
+    const stats = this.#options.reader.lookAt(path);
     if (stats === 'unknown') return;
     const inner = directory.directories.get(name);
     if (stats !== 'gone' && stats.isDirectory()) {
@@ -130,19 +124,29 @@ export class TreeScan {
   }
 
   *#scanFolder(directory: Directory, request: ScanRequest): Generator<void> {
-    // First the watch, then the look: what happens in between is told twice rather than not at all.
-    const listing = this.#options.watches.attach(directory) ? this.#list(directory) : undefined;
-    // Only now, so that nothing counts that was read through a link which has taken the folder's place.
-    const stats = this.#lookAt(directory.path);
-    if (stats === 'unknown') {
-      const reason = new Error('it may not be looked at, or its path is too long');
-      this.#options.onReadable(directory.path, reason);
+    const { parent, name } = directory;
+    if (parent !== undefined && parent.directories.get(name) !== directory) {
+      // Dropped when nothing was known of it; it has come back since.
+      if (parent.place !== undefined) this.scan(parent.inner(name), request);
       return;
     }
-    if (listing === undefined || stats === 'gone' || !stats.isDirectory()) {
+    yield* this.#scanKnown(directory, request);
+  }
+
+  *#scanKnown(directory: Directory, request: ScanRequest): Generator<void> {
+    const { reader, seen, watches } = this.#options;
+    // First the watch, then the look: what happens in between is told twice rather than not at all.
+    const attached = watches.attach(directory);
+    const found = attached ? reader.read(directory, this.#view.leadingNames(directory.path)) : 'gone';
+    if (found === 'unknown') {
+      if (directory.place === undefined) watches.detach(directory);
+      return;
+    }
+    if (found === 'gone') {
       this.#vanished(directory);
       return;
     }
+    const { stats, listing } = found;
     const other = directory.inode !== stats.ino || directory.birth !== stats.birthtimeMs;
     const last = directory.place;
     const place = this.#placeOf(directory, listing.ignoreText, last);
@@ -154,7 +158,9 @@ export class TreeScan {
     directory.inode = stats.ino;
     directory.birth = stats.birthtimeMs;
     const deep = request.deep || other || place !== last;
-    yield* this.#compare({ directory, place, last, reason: request.reason, deep }, listing);
+    const unreadSince = directory.unreadSince ?? request.unreadSince;
+    directory.unreadSince = listing.readable ? undefined : (unreadSince ?? seen.now());
+    yield* this.#compare({ ...request, directory, place, last, deep, unreadSince }, listing);
   }
 
   /** Gone, or something else by now: that needs another look, from above. */
@@ -171,7 +177,7 @@ export class TreeScan {
     return outer?.entersFolder(directory.name) ? outer.inner(directory.name, ignoreText, last) : undefined;
   }
 
-  *#compare(visit: Visit, { names }: Listing): Generator<void> {
+  *#compare(visit: Visit, { names }: FolderListing): Generator<void> {
     const { directory, place } = visit;
     const listed = directory.files.size + directory.directories.size > 0 ? new Set<string>() : undefined;
     let count = 0;
@@ -195,16 +201,17 @@ export class TreeScan {
     const path = within(directory.path, name);
     if (!place.mayShow(name)) seen.drop(directory, name);
     else if (reason === 'start') seen.missingAtStart(directory, name);
-    else if (this.#lookAt(path) === 'gone') seen.foundChanged(path);
+    else if (this.#options.reader.lookAt(path) === 'gone') seen.foundChanged(path);
   }
 
   #missingFolder({ place }: Visit, inner: Directory): void {
     if (!place.entersFolder(inner.name)) this.leave(inner);
     // What was made after the list was read has its own event.
-    else if (inner.place !== undefined && this.#lookAt(inner.path) === 'gone') this.bury(inner);
+    else if (inner.place !== undefined && this.#options.reader.lookAt(inner.path) === 'gone')
+      this.bury(inner);
   }
 
-  #compareFolder({ directory, place, last, reason, deep }: Visit, name: string): void {
+  #compareFolder({ directory, place, last, reason, deep, unreadSince }: Visit, name: string): void {
     const path = within(directory.path, name);
     if (directory.files.has(name)) this.#options.seen.foundChanged(path);
     const known = directory.directories.get(name);
@@ -214,21 +221,21 @@ export class TreeScan {
     }
     if (known?.place === undefined) {
       const isNew = reason === 'view' && last?.entersFolder(name) === true;
-      this.scan(directory.inner(name), { reason: isNew ? 'new' : reason, deep: false });
+      this.scan(directory.inner(name), { reason: isNew ? 'new' : reason, deep: false, unreadSince });
     } else if (deep || this.#isOther(known)) {
-      this.scan(known, { reason, deep });
+      this.scan(known, { reason, deep, unreadSince });
     }
   }
 
   /** Whether the name stands for another folder than the one that is watched. */
   #isOther(directory: Directory): boolean {
-    const stats = this.#lookAt(directory.path);
+    const stats = this.#options.reader.lookAt(directory.path);
     return (
       typeof stats === 'string' || stats.ino !== directory.inode || stats.birthtimeMs !== directory.birth
     );
   }
 
-  #compareFile(visit: Visit, name: string, kind: 'file' | 'other'): void {
+  #compareFile(visit: Visit, name: string, kind: Exclude<FileKind, 'folder'>): void {
     const { seen } = this.#options;
     const { directory, place } = visit;
     const path = within(directory.path, name);
@@ -239,14 +246,19 @@ export class TreeScan {
       if (known !== undefined || seen.waits(path)) seen.drop(directory, name);
       return;
     }
-    const stats = kind === 'file' ? this.#lookAt(path) : 'gone';
+    const stats = kind === 'file' ? this.#options.reader.lookAt(path) : 'gone';
     if (stats === 'unknown') return;
     const entry = stats === 'gone' ? undefined : entryOf(stats);
     if (stats !== 'gone' && entry !== undefined) this.#compareEntry(visit, name, stats, entry);
     else if (known !== undefined) seen.foundChanged(path);
   }
 
-  #compareEntry({ directory, last, reason }: Visit, name: string, stats: Stats, entry: FileEntry): void {
+  #compareEntry(
+    { directory, last, reason, unreadSince }: Visit,
+    name: string,
+    stats: Stats,
+    entry: FileEntry,
+  ): void {
     const { seen } = this.#options;
     const known = directory.files.get(name);
     const path = within(directory.path, name);
@@ -259,6 +271,8 @@ export class TreeScan {
       return;
     } else if (reason === 'start') {
       seen.unknownAtStart(directory, name, stats);
+    } else if (unreadSince !== undefined && stats.birthtimeMs < unreadSince) {
+      seen.adopt(directory, name, stats);
     } else if (reason === 'new' || last?.showsFile(name) === true) {
       seen.foundChanged(path, stats);
     } else {
@@ -304,65 +318,9 @@ export class TreeScan {
 
   #forgetFolder(directory: Directory): void {
     this.#options.watches.detach(directory);
-    this.#options.onReadable(directory.path, undefined);
+    this.#options.reader.forget(directory.path);
     this.#scans.delete(directory);
     directory.place = undefined;
     directory.inode = 0;
   }
-
-  #lookAt(path: string): ReturnType<typeof lookAt> {
-    return lookAt(`${this.#options.root}/${path}`);
-  }
-
-  /** What is in a folder; undefined where it is no folder any more, nothing where it may not be read. */
-  #list(directory: Directory): Listing | undefined {
-    const { root, onReadable } = this.#options;
-    const path = join(root, directory.path);
-    try {
-      const leads = this.#leadingNames(directory);
-      const names = leads ?? readNames(path);
-      onReadable(directory.path, undefined);
-      const hasRules = leads !== undefined || names.some(({ name }) => name === IGNORE_FILE);
-      const ignoreText = hasRules ? readIgnoreFile(systemPath(join(path, IGNORE_FILE))) : undefined;
-      return { names, ignoreText };
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-      onReadable(directory.path, error as Error);
-      // As it was, so that nothing in it counts as deleted.
-      return { names: this.#knownNames(directory), ignoreText: directory.place?.ownIgnoreText };
-    }
-  }
-
-  /** Where a folder only leads to watched ones, nothing else in it is looked at, however much there is. */
-  #leadingNames(directory: Directory): Listing['names'] | undefined {
-    const names = this.#view.leadingNames(directory.path);
-    return names?.flatMap((name) => {
-      const stats = this.#lookAt(within(directory.path, name));
-      if (typeof stats === 'string') return [];
-      return [{ name, kind: stats.isDirectory() ? ('folder' as const) : ('file' as const) }];
-    });
-  }
-
-  #knownNames(directory: Directory): Listing['names'] {
-    return [
-      ...[...directory.files.keys()].map((name) => ({ name, kind: 'file' as const })),
-      ...[...directory.directories.keys()].map((name) => ({ name, kind: 'folder' as const })),
-    ];
-  }
-}
-
-/** U+FFFD in a name may stand for bytes that are no character: then the names are read as bytes. */
-function readNames(path: string): Listing['names'] {
-  const bytes = systemPath(path);
-  const entries = readdirSync(bytes, { withFileTypes: true });
-  const names = entries.map((entry) => ({ name: entry.name, kind: kindOf(entry) }));
-  if (!names.some(({ name }) => name.includes('\uFFFD'))) return names;
-  const raw = readdirSync(bytes, { withFileTypes: true, encoding: 'buffer' });
-  return raw.map((entry) => ({ name: pathOfBytes(entry.name), kind: kindOf(entry) }));
-}
-
-function kindOf(entry: Pick<Dirent, 'isDirectory' | 'isFile' | 'isSymbolicLink'>): Kind {
-  if (entry.isDirectory()) return 'folder';
-  return entry.isFile() || entry.isSymbolicLink() ? 'file' : 'other';
 }

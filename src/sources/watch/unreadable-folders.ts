@@ -33,6 +33,12 @@ export class UnreadableFolders {
     this.#onFault('watch.unreadable', this.#issue());
   }
 
+  /** Nothing is watched any more. */
+  close(): void {
+    if (this.#paths.size > 0) this.#onFault('watch.unreadable', undefined);
+    this.#paths.clear();
+  }
+
   #issue(): Error | undefined {
     if (this.#paths.size === 0) return undefined;
     const named = [...this.#paths].slice(0, NAMED).map((path) => readablePath(path) || '.');

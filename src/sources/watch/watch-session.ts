@@ -7,6 +7,7 @@ import { DirectoryWatches, WATCH_AGAIN_MS } from './directory-watches.js';
 import { FileTable, type TablePath } from './file-table.js';
 import { type Directory, FileTree, walk } from './file-tree.js';
 import type { FileWatcherOptions } from './file-watcher.js';
+import { FolderReader } from './folder-reader.js';
 import { GitActivity } from './git-folder.js';
 import { PendingChanges } from './pending-changes.js';
 import { Poller } from './poller.js';
@@ -40,6 +41,7 @@ export class WatchSession {
   readonly #work: SlicedWork;
   readonly #scan: TreeScan;
   readonly #watches: DirectoryWatches;
+  readonly #unreadable: UnreadableFolders;
   readonly #reporter: ChangeReporter;
   readonly #poller: Poller;
   #config: WatchConfig;
@@ -74,6 +76,7 @@ export class WatchSession {
       onFault,
     });
     const unreadable = new UnreadableFolders(log, onFault);
+    this.#unreadable = unreadable;
     this.#work = new SlicedWork(
       clock,
       () => this.#scan.next(),
@@ -81,11 +84,10 @@ export class WatchSession {
     );
     this.#scan = new TreeScan(
       {
-        root,
         tree,
+        reader: new FolderReader(root, unreadable),
         watches: this.#watches,
         seen,
-        onReadable: (path, error) => unreadable.tell(path, error),
         wake: () => this.#work.wake(),
       },
       this.#view,
@@ -171,6 +173,7 @@ export class WatchSession {
     this.#work.close();
     for (const directory of walk(this.#tree.root)) this.#watches.detach(directory);
     this.#watches.close();
+    this.#unreadable.close();
   }
 
   /** Also the project's folder itself, where somebody moved it away: nobody tells when it is there again. */

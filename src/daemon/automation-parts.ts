@@ -6,21 +6,82 @@ import type { BuiltIn } from '../automation/ports.js';
 import { StateDatabase } from '../database/state-database.js';
 import type { Config } from '../protocol/config/config-schema.js';
 import type { DeadLetter } from '../protocol/event.js';
+import type { DaemonStatus } from '../protocol/status.js';
 import { VERSION } from '../protocol/version.js';
 import type { TaskStore } from '../tasks/task-store.js';
+import { automationHandlers } from './automation-handlers.js';
+import type { AutomationHostOptions } from './automation-host.js';
+import { builtInActions } from './built-in-actions.js';
+import type { AutomationHandlers } from './rpc-handlers.js';
 import { runOutcomes } from './run-outcomes.js';
+import { Sources } from './sources.js';
+import { sourcesStatus } from './sources-status.js';
 import type { Ground } from './subsystems.js';
 
+/** All of it, at work. */
+export interface OpenAutomation {
+  handlers: AutomationHandlers;
+  startSources: () => Promise<void>;
+  reconfigure: (config: Config, before: Config) => Promise<void>;
+  status: () => Pick<DaemonStatus['subsystems'], 'automation' | 'file_watcher' | 'scheduler' | 'webhook'>;
+  check: () => void;
+  close: () => Promise<void>;
+}
+
+/** Opens the database and takes up what an earlier daemon was at. Throws STORAGE_FULL or STORAGE_FAILED. */
+export async function openAutomation({
+  ground,
+  store,
+  supervisor,
+  configFile,
+  config,
+}: AutomationHostOptions): Promise<OpenAutomation> {
+  const db = openDatabase(ground);
+  try {
+    const builtIns = builtInActions(ground, { configFile, config });
+    const automation = makeAutomation(ground, { db, store, supervisor, config, builtIns });
+    const sources = new Sources({ ground, db, jobs: automation.jobs, config });
+    await automation.engine.start();
+    return {
+      handlers: automationHandlers({
+        project: ground.paths.root,
+        automation,
+        sources,
+        now: () => ground.clock.now(),
+        jobConfigs: () => config().schedule.jobs,
+      }),
+      startSources: () => sources.start(),
+      reconfigure: async (next, before) => {
+        automation.engine.reconfigure(next.rules);
+        automation.receiveFor(next.rules.map(({ id }) => id));
+        await sources.reconfigure(next, before);
+      },
+      status: () => ({
+        automation: { ...automation.engine.status(), gatesPending: automation.engine.gates.pendingCount },
+        ...sourcesStatus(sources),
+      }),
+      check: () => void db.check(),
+      close: async () => {
+        await sources.close();
+        await automation.close();
+        db.close();
+      },
+    };
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
 export interface AutomationParts {
-  db: StateDatabase;
   engine: AutomationEngine;
   jobs: JobRuns;
   /** Makes the dead letters of these rules deliverable, and of no others. */
   receiveFor: (ruleIds: readonly string[]) => void;
-  close: () => void;
+  close: () => Promise<void>;
 }
 
-export function openAutomationDatabase({ paths, clock, log, health }: Ground): StateDatabase {
+function openDatabase({ paths, clock, log, health }: Ground): StateDatabase {
   return new StateDatabase({
     path: paths.automation,
     clock,
@@ -30,7 +91,7 @@ export function openAutomationDatabase({ paths, clock, log, health }: Ground): S
 }
 
 /** The engine, fed by the router; not started yet. */
-export function makeAutomation(
+function makeAutomation(
   ground: Ground,
   parts: {
     db: StateDatabase;
@@ -94,10 +155,10 @@ export function makeAutomation(
     }
   };
   receiveFor(config().rules.map(({ id }) => id));
-  const close = (): void => {
+  const close = async (): Promise<void> => {
     tap.close();
     receiveFor([]);
-    engine.close();
+    await engine.close();
   };
-  return { db, engine, jobs, receiveFor, close };
+  return { engine, jobs, receiveFor, close };
 }
