@@ -28,6 +28,28 @@ describe('what changes in a folder', () => {
     await project.expectReports(['create src/new.ts', 'modify src/old.ts', 'delete src/new.ts']);
   });
 
+  it('is reported after the project itself got other times and permissions', async () => {
+    const project = new Watching();
+    await project.start();
+    utimesSync(project.root, 1, 1);
+    chmodSync(project.root, 0o755);
+    await project.settle();
+    project.write('a');
+    await project.expectReports(['create a']);
+  });
+
+  it('is reported when the project was moved away and is there again', async () => {
+    const project = new Watching();
+    project.write('src/a');
+    await project.start({}, { pollPauseMs: 10 });
+    renameSync(project.root, `${project.root}-moved`);
+    await project.expectReports(['delete src/a']);
+    renameSync(`${project.root}-moved`, project.root);
+    await project.expectReports(['delete src/a', 'create src/a']);
+    project.write('b');
+    await project.expectReports(['delete src/a', 'create src/a', 'create b']);
+  });
+
   it('says when it happened, and how large the file is', async () => {
     const project = new Watching();
     await project.start();
