@@ -31,7 +31,6 @@ export class TaskEvents {
     this.#tell('task:queued', task, 'queued');
   }
 
-  /** Also tells since when: the agent may have done something before this could be told. */
   started(task: TaskFacts & Pick<StoredTask, 'startedAt'>): void {
     this.#log.info({ taskId: task.id, agent: task.agent, attempt: task.attempt }, 'Task started');
     this.#tell('task:started', task, 'running', { startedAt: task.startedAt });

@@ -1,5 +1,7 @@
+import { rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 import { until } from '../support/temp.js';
@@ -155,10 +157,43 @@ test('a webhook that was on its way when the daemon was killed is sent again, un
       { trigger: { type: 'event', topic: 'go' }, action: { type: 'webhook', url, allow_private: true } },
     ],
   });
-  rig.publish('go');
+  const { id } = rig.publish('go');
   await until('the webhook is on its way', () => heard.length === 1);
   hold = false;
   await rig.reopen();
   await until('the webhook is sent again', () => rig.states()[0] === 'completed');
-  expect(heard).toEqual(['run-0001.0', 'run-0001.0']);
+  expect(heard).toEqual([`${id}.run-0001.0`, `${id}.run-0001.0`]);
+});
+
+test('a run after the database was begun anew is none of those before it', async () => {
+  const rig = await Rig.open({
+    rules: [{ trigger: { type: 'event', topic: 'go' }, action: { type: 'submit_task', prompt: 'Go' } }],
+  });
+  rig.publish('go');
+  await rig.idle();
+  for (const task of rig.tasks.open) await rig.endTask(task);
+  rig.kill();
+  for (const end of ['', '-wal', '-shm']) rmSync(join(rig.folder, `automation.db${end}`), { force: true });
+  await rig.reopen({ later: 10 });
+  rig.publish('go');
+  await rig.idle();
+  expect(rig.tasks.all).toHaveLength(2);
+});
+
+test('the webhooks of two projects have different ids for one receiver', async () => {
+  const heard: (string | string[] | undefined)[] = [];
+  const server = createServer((request, response) => {
+    heard.push(request.headers['x-aiwg-delivery']);
+    response.end();
+  });
+  server.listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await until('it listens', () => server.listening);
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const rules = [
+    { trigger: { type: 'event', topic: 'go' }, action: { type: 'webhook', url, allow_private: true } },
+  ];
+  for (const rig of [await Rig.open({ rules }), await Rig.open({ rules })]) rig.publish('go');
+  await until('both are sent', () => heard.length === 2);
+  expect(new Set(heard).size).toBe(2);
 });

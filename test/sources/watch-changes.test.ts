@@ -6,6 +6,7 @@ import {
   mkdirSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   unlinkSync,
   utimesSync,
@@ -25,6 +26,28 @@ describe('what changes in a folder', () => {
     appendFileSync(project.path('src/old.ts'), 'more');
     rmSync(project.path('src/new.ts'));
     await project.expectReports(['create src/new.ts', 'modify src/old.ts', 'delete src/new.ts']);
+  });
+
+  it('is reported after the project itself got other times and permissions', async () => {
+    const project = new Watching();
+    await project.start();
+    utimesSync(project.root, 1, 1);
+    chmodSync(project.root, 0o755);
+    await project.settle();
+    project.write('a');
+    await project.expectReports(['create a']);
+  });
+
+  it('is reported when the project was moved away and is there again', async () => {
+    const project = new Watching();
+    project.write('src/a');
+    await project.start({}, { pollPauseMs: 10 });
+    renameSync(project.root, `${project.root}-moved`);
+    await project.expectReports(['delete src/a']);
+    renameSync(`${project.root}-moved`, project.root);
+    await project.expectReports(['delete src/a', 'create src/a']);
+    project.write('b');
+    await project.expectReports(['delete src/a', 'create src/a', 'create b']);
   });
 
   it('says when it happened, and how large the file is', async () => {
@@ -122,6 +145,20 @@ describe('folders', () => {
     renameSync(project.path('b'), project.path('a'));
     project.clear();
     await project.expectReports(['delete b/x/one', 'delete b/two', 'create a/x/one', 'create a/two']);
+  });
+
+  it('that are renamed date the change of what is in them from then, however old that is', async () => {
+    const project = new Watching();
+    project.write('a/old');
+    await until('it is old', () => Date.now() - statSync(project.path('a/old')).ctimeMs > 300);
+    await project.start();
+    const before = Date.now();
+    renameSync(project.path('a'), project.path('b'));
+    await project.expectReports(['delete a/old', 'create b/old']);
+    for (const { payload } of project.events) {
+      expect(Date.parse(String(payload['firstChangeAt']))).toBeGreaterThanOrEqual(before - 1);
+      expect(Date.parse(String(payload['lastChangeAt']))).toBeLessThanOrEqual(Date.now());
+    }
   });
 
   it('that are removed and made again at once are watched on, though they may have the same inode', async () => {
@@ -294,7 +331,7 @@ describe('names', () => {
 });
 
 describe('editors', () => {
-  it.skipIf(spawnSync('vim', ['--version']).status !== 0)('vim saves once', async () => {
+  it.skipIf(spawnSync('vim', ['--version']).error !== undefined)('vim saves once', async () => {
     const project = new Watching();
     project.write('text', 'line\n');
     await project.start({ debounce_ms: 100 });

@@ -56,6 +56,14 @@ export function eventDocument({ event, files, count }: RunRecord): Record<string
   return { ...event, files, count };
 }
 
+/**
+ * Names the step at work for others that keep such names for ever. Runs alone are counted anew where the database had to
+ * be begun anew, and in every project: only with the event they are told apart.
+ */
+function nameOf({ event, id, step }: RunRecord): string {
+  return `${event.id}.${id}.${step}`;
+}
+
 type TaskStep = Extract<Step, { type: 'submit_task' | 'command' }>;
 
 async function performTask(performance: Performance, step: TaskStep): Promise<Done> {
@@ -79,7 +87,7 @@ function taskOf(run: RunRecord, step: TaskStep): ActionTask {
     ruleId: kind === 'rule' ? ownerId : null,
     causedBy: run.event.id,
     metadata: { runId: run.id, ...(kind === 'job' ? { jobId: ownerId } : {}) },
-    once: `${run.id}.${run.step}.${run.tries}`,
+    once: `${nameOf(run)}.${run.tries}`,
   };
   const event = eventDocument(run);
   const literals = eventEnvironment(run.event, run.files);
@@ -166,7 +174,7 @@ async function performWebhook(
         url: step.url,
         body: JSON.stringify({ event: eventDocument(run), owner: run.owner, run: run.id }),
         secret,
-        delivery: `${run.id}.${run.step}`,
+        delivery: nameOf(run),
         allowPrivate: step.allow_private,
         signal,
       },

@@ -49,9 +49,20 @@ export class SlicedWork {
         this.#onIdle();
         return;
       }
-      if (this.#current.next().done === true) this.#current = undefined;
+      if (this.#step(this.#current)) this.#current = undefined;
     } while (this.#clock.monotonic() < end);
     this.#immediate = setImmediate(() => this.#run());
+  }
+
+  /** Answers whether that was the end of the piece. One that throws is dropped; what comes after it is done all the same. */
+  #step(piece: Generator<void>): boolean {
+    try {
+      return piece.next().done === true;
+    } catch (error) {
+      this.#current = undefined;
+      this.#immediate = setImmediate(() => this.#run());
+      throw error;
+    }
   }
 
   #finish(): void {

@@ -27,7 +27,12 @@ export class PerDirectoryBackend implements WatchBackend {
     const watcher: FSWatcher = watch(
       systemPath(`${this.#root}/${path}`),
       { persistent: false },
-      (type, name) => listener(type, name),
+      (type, name) => {
+        // The project's folder, which is opened with a slash at its end, is told of under no name at all. That its times or
+        // permissions are others is nothing; it was moved or removed where it is a `rename`.
+        if (name !== '') listener(type, name);
+        else if (type === 'rename') listener(type, null);
+      },
     );
     watcher.on('error', onError);
     return watcher;
