@@ -61,6 +61,7 @@ it('is begun anew where pages within are damaged, and the damaged one is kept', 
   const before = new StateDatabase({ path, clock, log: QUIET });
   before.exec('CREATE TABLE things (data TEXT)');
   for (let row = 0; row < 50; row++) before.run('INSERT INTO things VALUES (?)', 'x'.repeat(1_000));
+  before.get('PRAGMA wal_checkpoint(TRUNCATE)');
   before.close();
   const file = openSync(path, 'r+');
   writeSync(file, Buffer.alloc(4_096 * 3, 0x5a), 0, 4_096 * 3, 4_096);
@@ -69,5 +70,5 @@ it('is begun anew where pages within are damaged, and the damaged one is kept', 
   onTestFinished(() => after.close());
   after.exec('CREATE TABLE IF NOT EXISTS things (data TEXT)');
   expect(after.all('SELECT * FROM things')).toEqual([]);
-  expect(readdirSync(folder).filter((name) => name.includes('damaged'))).toHaveLength(1);
+  expect(readdirSync(folder).filter((name) => /damaged-\w+$/.test(name))).toHaveLength(1);
 });
