@@ -39,7 +39,7 @@ export async function openAutomation({
   const db = openDatabase(ground);
   try {
     const builtIns = builtInActions(ground, { configFile, config });
-    const automation = makeAutomation(ground, { db, store, supervisor, config, builtIns });
+    const automation = makeAutomation(ground, { db, store, supervisor, config, builtIns: builtIns.actions });
     const sources = new Sources({ ground, db, jobs: automation.jobs, config });
     await automation.engine.start();
     return {
@@ -64,6 +64,7 @@ export async function openAutomation({
       close: async () => {
         await sources.close();
         await automation.close();
+        await builtIns.ended();
         db.close();
       },
     };
