@@ -31,9 +31,9 @@ export class TaskEvents {
     this.#tell('task:queued', task, 'queued');
   }
 
-  started(task: TaskFacts): void {
+  started(task: TaskFacts & Pick<StoredTask, 'startedAt'>): void {
     this.#log.info({ taskId: task.id, agent: task.agent, attempt: task.attempt }, 'Task started');
-    this.#tell('task:started', task, 'running');
+    this.#tell('task:started', task, 'running', { startedAt: task.startedAt });
   }
 
   /** Logged only: for the world nothing has changed. */

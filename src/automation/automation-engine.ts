@@ -375,10 +375,14 @@ export class AutomationEngine {
   }
 
   #whyUnseen(rule: ReadyRule): string {
+    const waiting = this.#batches.waiting(rule.id);
+    if (waiting > 0) return `Events that have triggered it wait for the command of a condition: ${waiting}.`;
     const newest = this.#options.history().at(-1);
     if (newest === undefined) return 'There has been no event yet.';
-    const { why } = explainTrigger(rule.config, newest);
-    return `No event has triggered it. The newest event, ${newest.type}: ${why}.`;
+    const { matches, why } = explainTrigger(rule.config, newest);
+    return matches
+      ? `The newest event, ${newest.type}, came before the rule, or is being judged: ${why}.`
+      : `No event has triggered it. The newest event, ${newest.type}: ${why}.`;
   }
 
   #rule(ruleId: string): ReadyRule {

@@ -13,7 +13,7 @@ export interface Batch {
   /** The rules that brought them about. */
   rules: readonly string[];
   /** By which it is taken out of the database; null where it never was there. */
-  rows: { upTo: number; alone: boolean } | null;
+  rows: { upTo: number; alone: boolean; size: number } | null;
 }
 
 /** An event that came for a rule. */
@@ -30,6 +30,10 @@ const LEAST_LONGEST_WAIT_MS = 60_000;
 export const MOST_WAITING = 100_000;
 /** Events of one rule, each judged by itself, that may wait for their turn. */
 export const MOST_ALONE = 10_000;
+/** What all of those may take together, in UTF-16 units of JSON: they stand in memory. */
+export const MOST_ALONE_SIZE = 64 * 1024 * 1024;
+/** Of a larger event that others have followed only what counts stays on disk. */
+const LARGE = 4_096;
 
 const TABLE = `
 CREATE TABLE IF NOT EXISTS rule_inbox (
@@ -49,6 +53,8 @@ interface Waiting {
   count: number;
   rules: Set<string>;
   lastId: number;
+  /** What stands on disk under that. */
+  lastStored: AiwgEvent;
   /** By the monotonic clock. */
   firstAt: number;
   dueAt: number;
@@ -70,6 +76,7 @@ export class Batches {
   readonly #waiting = new Map<string, Waiting>();
   /** How many events of a rule wait to be judged by themselves. */
   readonly #alone = new Map<string, number>();
+  #aloneSize = 0;
   /** What is newer came to this daemon, which has it in memory. */
   readonly #lastOfBefore: number;
   #timer: Timer | undefined;
@@ -103,8 +110,9 @@ export class Batches {
         if (quietMs > 0) {
           this.#join(ruleId, arrival, quietMs, Number(one['id']));
         } else {
-          this.#countAlone(ruleId, 1);
-          this.#hand(ruleId, arrival, Number(one['id']));
+          const size = String(one['event']).length;
+          this.#countAlone(ruleId, 1, size);
+          this.#hand(ruleId, arrival, { id: Number(one['id']), size });
         }
       }
     }
@@ -121,7 +129,8 @@ export class Batches {
     if (waiting !== undefined && addsNothing(waiting, arrival)) {
       db.afterCommit(() => this.#join(ruleId, arrival, quietMs, waiting.lastId));
     } else {
-      const id = this.#insert(ruleId, arrival, quietMs);
+      const id = this.#insert(ruleId, arrival, { quietMs, json: JSON.stringify(arrival.event) });
+      if (waiting !== undefined) this.#slim(waiting);
       db.afterCommit(() => this.#join(ruleId, arrival, quietMs, id));
     }
     return true;
@@ -129,19 +138,31 @@ export class Batches {
 
   #addAlone(ruleId: string, arrival: Arrival): boolean {
     const { db } = this.#options;
+    const json = JSON.stringify(arrival.event);
+    const size = json.length;
     if ((this.#alone.get(ruleId) ?? 0) >= MOST_ALONE) return false;
-    const id = this.#insert(ruleId, arrival, 0);
-    this.#countAlone(ruleId, 1);
-    db.onRollback(() => this.#countAlone(ruleId, -1));
-    db.afterCommit(() => this.#hand(ruleId, arrival, id));
+    if (this.#aloneSize > 0 && this.#aloneSize + size > MOST_ALONE_SIZE) return false;
+    const id = this.#insert(ruleId, arrival, { quietMs: 0, json });
+    this.#countAlone(ruleId, 1, size);
+    db.onRollback(() => this.#countAlone(ruleId, -1, -size));
+    db.afterCommit(() => this.#hand(ruleId, arrival, { id, size }));
     return true;
   }
 
-  #countAlone(ruleId: string, more: number): void {
+  #countAlone(ruleId: string, more: number, size: number): void {
     this.#alone.set(ruleId, (this.#alone.get(ruleId) ?? 0) + more);
+    this.#aloneSize += size;
   }
 
-  #insert(ruleId: string, { rules, event }: Arrival, quietMs: number): number {
+  /** The newest event is acted upon; of those before it only their number and their paths count. */
+  #slim({ lastStored, lastId }: Waiting): void {
+    const { path } = lastStored.payload;
+    const slim = JSON.stringify({ ...lastStored, payload: { path } });
+    if (JSON.stringify(lastStored).length < slim.length + LARGE) return;
+    this.#options.db.run('UPDATE rule_inbox SET event = ? WHERE id = ?', slim, lastId);
+  }
+
+  #insert(ruleId: string, { rules }: Arrival, { quietMs, json }: { quietMs: number; json: string }): number {
     const { db, clock } = this.#options;
     const { id } = db.run(
       'INSERT INTO rule_inbox (rule_id, at, due_ms, rules, event) VALUES (?, ?, ?, ?, ?)',
@@ -149,7 +170,7 @@ export class Batches {
       clock.now(),
       quietMs,
       JSON.stringify(rules),
-      JSON.stringify(event),
+      json,
     );
     return id;
   }
@@ -159,7 +180,7 @@ export class Batches {
     const { db } = this.#options;
     if (rows?.alone) {
       db.run('DELETE FROM rule_inbox WHERE id = ?', rows.upTo);
-      db.afterCommit(() => this.#countAlone(ruleId, -1));
+      db.afterCommit(() => this.#countAlone(ruleId, -1, -rows.size));
     } else if (rows) {
       db.run('DELETE FROM rule_inbox WHERE rule_id = ? AND id <= ? AND due_ms > 0', ruleId, rows.upTo);
     }
@@ -174,10 +195,10 @@ export class Batches {
     this.#timer?.cancel();
   }
 
-  #hand(ruleId: string, { event, rules }: Arrival, id: number): void {
+  #hand(ruleId: string, { event, rules }: Arrival, { id, size }: { id: number; size: number }): void {
     const path = pathOf(event);
     const files = path === undefined ? [] : [path];
-    this.#options.onDue({ ruleId, event, files, count: 1, rules, rows: { upTo: id, alone: true } });
+    this.#options.onDue({ ruleId, event, files, count: 1, rules, rows: { upTo: id, alone: true, size } });
   }
 
   #join(ruleId: string, { event, rules }: Arrival, quietMs: number, id: number): void {
@@ -190,6 +211,7 @@ export class Batches {
         count: 0,
         rules: new Set(),
         lastId: id,
+        lastStored: event,
         firstAt: now,
         dueAt: now,
         overflown: false,
@@ -201,7 +223,7 @@ export class Batches {
     for (const rule of rules) waiting.rules.add(rule);
     waiting.event = event;
     waiting.count += 1;
-    waiting.lastId = Math.max(waiting.lastId, id);
+    if (id > waiting.lastId) Object.assign(waiting, { lastId: id, lastStored: event });
     const longest = Math.max(LONGEST_WAIT_FACTOR * quietMs, LEAST_LONGEST_WAIT_MS);
     waiting.dueAt = Math.min(now + quietMs, waiting.firstAt + longest);
     if (waiting.files.size > MOST_WAITING) this.#dropOldest(ruleId, waiting);
@@ -235,7 +257,7 @@ export class Batches {
         continue;
       }
       this.#waiting.delete(ruleId);
-      const rows = { upTo: lastId, alone: false };
+      const rows = { upTo: lastId, alone: false, size: 0 };
       this.#options.onDue({ ruleId, event, files: [...files], count, rules: [...rules], rows });
     }
     if (next < Number.POSITIVE_INFINITY) this.#arm(next);

@@ -7,6 +7,8 @@ import type { AiwgEvent } from '../protocol/event.js';
  * it may have just ended.
  */
 const REMOVAL_SLACK_MS = 50;
+/** The kernel stamps files by a clock that lags behind by so much. */
+const COARSE_CLOCK_MS = 10;
 const DAY_MS = 86_400_000;
 /** Ancestors are remembered for a week, and at most so many; activities for a day after their end. */
 const MOST_KNOWN = 50_000;
@@ -120,7 +122,7 @@ export class Lineage {
       const { rules } = this.of(event);
       if (rules.length === 0) return;
       if (event.type === 'task:queued') this.record(taskId, rules);
-      if (event.type === 'task:started') this.#began(taskId, rules, at);
+      if (event.type === 'task:started') this.#began(taskId, rules, timeOf(event.payload['startedAt']) ?? at);
     }
   }
 
@@ -134,7 +136,9 @@ export class Lineage {
     this.#reckonQuiet();
   }
 
-  #began(taskId: string, rules: readonly string[], at: number): void {
+  /** `startedAt` is before the agent's first breath; the event that tells it comes after. */
+  #began(taskId: string, rules: readonly string[], startedAt: number): void {
+    const at = startedAt - COARSE_CLOCK_MS;
     this.ended(taskId, at);
     const { id: seq } = this.#db.run(
       'INSERT INTO rule_activity (task_id, rules, began) VALUES (?, ?, ?)',

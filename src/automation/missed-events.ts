@@ -7,6 +7,8 @@ import type { AiwgEvent } from '../protocol/event.js';
 const RETRY_MS = 1_000;
 /** Events that wait while the disk takes nothing; beyond, the oldest go, and the log says so. */
 const MOST = 10_000;
+/** What they may take together, in UTF-16 units of JSON. */
+const MOST_SIZE = 64 * 1024 * 1024;
 const LOST = 'Events were lost to the rules because the disk took nothing';
 
 export interface MissedEventsOptions {
@@ -20,6 +22,9 @@ export interface MissedEventsOptions {
 export class MissedEvents {
   readonly #options: MissedEventsOptions;
   #events: AiwgEvent[] = [];
+  /** Of each of them, and of all. */
+  #sizes: number[] = [];
+  #size = 0;
   #dropped = 0;
   #timer: Timer | undefined;
   #closed = false;
@@ -60,19 +65,27 @@ export class MissedEvents {
   }
 
   #add(event: AiwgEvent): void {
+    const size = JSON.stringify(event).length;
     this.#events.push(event);
-    if (this.#events.length > MOST) {
-      this.#events.shift();
+    this.#sizes.push(size);
+    this.#size += size;
+    while (this.#events.length > 1 && (this.#events.length > MOST || this.#size > MOST_SIZE)) {
+      this.#forget(1);
       this.#dropped += 1;
     }
     if (!this.#closed) this.#timer ??= this.#options.clock.setTimer(RETRY_MS, () => this.#goOn());
+  }
+
+  #forget(count: number): void {
+    this.#events.splice(0, count);
+    for (const size of this.#sizes.splice(0, count)) this.#size -= size;
   }
 
   #goOn(): void {
     this.#timer = undefined;
     let done = 0;
     while (done < this.#events.length && this.#taken(this.#events[done] as AiwgEvent)) done += 1;
-    this.#events = this.#events.slice(done);
+    this.#forget(done);
     if (this.#events.length > 0) {
       this.#timer = this.#options.clock.setTimer(RETRY_MS, () => this.#goOn());
     } else if (this.#dropped > 0) {

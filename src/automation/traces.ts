@@ -2,6 +2,7 @@ import type { Row, StateDatabase } from '../database/state-database.js';
 import type { Clock, Timer } from '../platform/clock.js';
 import type { ActionReport, ConditionReport, TraceEntry, TraceOutcome } from '../protocol/automation.js';
 import type { AiwgEvent } from '../protocol/event.js';
+import { cut } from './rules/shown-text.js';
 
 export interface Explanation {
   why: string;
@@ -27,6 +28,10 @@ interface Pending extends TraceNote {
 
 /** Entries that are kept: of all rules, and shown at once. */
 const MOST_ENTRIES = 5_000;
+/** An event from outside may call a megabyte its path. */
+const LONGEST_PATH = 4_096;
+/** What a rule has of these even where other rules have made all the rest. */
+const LEAST_OF_A_RULE = 10;
 const FLUSH_MS = 1_000;
 /** Outcomes of one rule with the same reason become one entry while they follow each other within this time. */
 const MERGE_MS = 3_600_000;
@@ -169,8 +174,11 @@ export class Traces {
     if (this.#sincePruned < PRUNE_EVERY) return;
     this.#sincePruned = 0;
     this.#db.run(
-      'DELETE FROM traces WHERE id <= (SELECT id FROM traces ORDER BY id DESC LIMIT 1 OFFSET ?)',
+      `DELETE FROM traces WHERE id <= (SELECT id FROM traces ORDER BY id DESC LIMIT 1 OFFSET ?)
+         AND id NOT IN (SELECT id FROM
+           (SELECT id, row_number() OVER (PARTITION BY rule_id ORDER BY id DESC) AS place FROM traces) WHERE place <= ?)`,
       MOST_ENTRIES,
+      LEAST_OF_A_RULE,
     );
   }
 
@@ -201,5 +209,5 @@ export class Traces {
 
 function pathOf(event: AiwgEvent): string | null {
   const { path } = event.payload;
-  return typeof path === 'string' ? path : null;
+  return typeof path === 'string' ? cut(path, LONGEST_PATH) : null;
 }

@@ -42,6 +42,8 @@ export class AutomationHost {
   #open: OpenAutomation | undefined;
   #opening: Promise<OpenAutomation> | undefined;
   #sourcesWanted = false;
+  /** As it was when it closed. */
+  #lastStatus: Status | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: AutomationHostOptions) {
@@ -74,7 +76,7 @@ export class AutomationHost {
   }
 
   status(): Status {
-    return this.#open?.status() ?? this.#statusOfNothing();
+    return this.#lastStatus ?? this.#open?.status() ?? this.#statusOfNothing();
   }
 
   /** Looks after the database; to be called now and then. */
@@ -90,6 +92,8 @@ export class AutomationHost {
 
   async #close(): Promise<void> {
     const open = await this.#opening?.catch(() => undefined);
+    // The last state is written after the database is closed.
+    this.#lastStatus = open?.status();
     await open?.close();
   }
 

@@ -37,38 +37,42 @@ export async function openAutomation({
   config,
 }: AutomationHostOptions): Promise<OpenAutomation> {
   const db = openDatabase(ground);
+  let automation: AutomationParts | undefined;
   try {
     const builtIns = builtInActions(ground, { configFile, config });
-    const automation = makeAutomation(ground, { db, store, supervisor, config, builtIns: builtIns.actions });
-    const sources = new Sources({ ground, db, jobs: automation.jobs, config });
-    await automation.engine.start();
+    const made = makeAutomation(ground, { db, store, supervisor, config, builtIns: builtIns.actions });
+    automation = made;
+    const sources = new Sources({ ground, db, jobs: made.jobs, config });
+    await made.engine.start();
     return {
       handlers: automationHandlers({
         project: ground.paths.root,
-        automation,
+        automation: made,
         sources,
         now: () => ground.clock.now(),
         jobConfigs: () => config().schedule.jobs,
       }),
       startSources: () => sources.start(),
       reconfigure: async (next, before) => {
-        automation.engine.reconfigure(next.rules);
-        automation.receiveFor(next.rules.map(({ id }) => id));
+        made.engine.reconfigure(next.rules);
+        made.receiveFor(next.rules.map(({ id }) => id));
         await sources.reconfigure(next, before);
       },
       status: () => ({
-        automation: { ...automation.engine.status(), gatesPending: automation.engine.gates.pendingCount },
+        automation: { ...made.engine.status(), gatesPending: made.engine.gates.pendingCount },
         ...sourcesStatus(sources),
       }),
       check: () => void db.check(),
       close: async () => {
         await sources.close();
-        await automation.close();
+        await made.close();
         await builtIns.ended();
         db.close();
       },
     };
   } catch (error) {
+    // Else the next try would find its rules subscribed already.
+    await automation?.close();
     db.close();
     throw error;
   }

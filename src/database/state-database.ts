@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type DatabaseSyncInstance } from '@photostructure/sqlite';
 import type { Clock } from '../platform/clock.js';
@@ -26,6 +26,8 @@ export interface StateDatabaseOptions {
 const BUSY_TIMEOUT_MS = 500;
 const PAGE_CACHE_KIB = 1_024;
 const WAL_LIMIT_BYTES = 8 * 1024 * 1024;
+/** Up to this size all of the file is looked at when it is opened: some 5 ms for each MiB that is in use. */
+const CHECKED_BYTES = 32 * 1024 * 1024;
 
 /**
  * A small database on the daemon's own thread, for state that has to change together: what a source has seen, what a rule
@@ -41,7 +43,10 @@ export class StateDatabase {
   #failure: Error | undefined;
   #afterCommit: (() => void)[] = [];
   #onRollback: (() => void)[] = [];
-  #faulty = false;
+  /** Between BEGIN and the end of its transaction. */
+  #busy = false;
+  #fault: Error | undefined;
+  #toldFault: Error | undefined;
 
   /** Opens the database, or makes it; a damaged one is kept aside, and a new one begun. Throws STORAGE_FULL or STORAGE_FAILED. */
   constructor(options: StateDatabaseOptions) {
@@ -67,6 +72,7 @@ export class StateDatabase {
   run(sql: string, ...values: SqlValue[]): { changes: number; id: number } {
     return this.#guard(() => {
       const { changes, lastInsertRowid } = this.#prepare(sql).run(...values);
+      if (!this.#busy) this.#fault = undefined;
       return { changes, id: Number(lastInsertRowid) };
     });
   }
@@ -95,21 +101,26 @@ export class StateDatabase {
     // A change of the pragma is void within a transaction, so it stands before.
     if (durable) this.exec('PRAGMA synchronous = FULL');
     let result: T;
+    let callbacks: (() => void)[] = [];
+    this.#busy = true;
     try {
       this.exec('BEGIN IMMEDIATE');
       try {
         result = this.#join(work);
         this.#throwFailure();
         this.exec('COMMIT');
+        this.#fault = undefined;
       } catch (error) {
         this.#rollBack();
         throw error;
       }
     } finally {
+      callbacks = this.#afterCommit;
+      this.#afterCommit = [];
+      this.#busy = false;
       if (durable) this.exec('PRAGMA synchronous = NORMAL');
+      this.#tellFault();
     }
-    const callbacks = this.#afterCommit;
-    this.#afterCommit = [];
     for (const callback of callbacks) this.#callBack(callback);
     return result;
   }
@@ -137,7 +148,7 @@ export class StateDatabase {
   check(): boolean {
     try {
       if (!this.#files.areInPlace()) this.#rescue();
-      if (this.#faulty) this.transaction(() => this.exec('PRAGMA user_version = 1'));
+      if (this.#fault !== undefined) this.transaction(() => this.exec('PRAGMA user_version = 1'));
       return true;
     } catch {
       return false;
@@ -206,22 +217,27 @@ export class StateDatabase {
     return statement;
   }
 
+  /**
+   * Only a write ends a fault: a full disk still reads, and begins transactions. Whoever is told may write, so nobody is
+   * told within a transaction.
+   */
+  #tellFault(): void {
+    const { onFault } = this.#options;
+    const fault = this.#fault;
+    if (this.#busy || fault === this.#toldFault) return;
+    this.#toldFault = fault;
+    if (onFault !== undefined) this.#callBack(() => onFault(fault));
+  }
+
   #guard<T>(work: () => T): T {
-    const { path, onFault } = this.#options;
     try {
-      const result = work();
-      if (this.#faulty && !this.inTransaction) {
-        this.#faulty = false;
-        onFault?.(undefined);
-      }
-      return result;
+      return work();
     } catch (cause) {
-      const error = storageError(cause, path);
-      if (error.code !== 'INVALID_PARAMS') {
-        this.#faulty = true;
-        onFault?.(error);
-      }
+      const error = storageError(cause, this.#options.path);
+      if (error.code !== 'INVALID_PARAMS') this.#fault = error;
       throw error;
+    } finally {
+      this.#tellFault();
     }
   }
 }
@@ -238,9 +254,16 @@ function open(path: string): DatabaseSyncInstance {
     db.exec(`PRAGMA cache_size = -${PAGE_CACHE_KIB}; PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`);
     // Reads the schema, and with it finds out whether this is a database at all.
     db.prepare('SELECT count(*) FROM sqlite_schema').get();
+    if (statSync(path).size <= CHECKED_BYTES) checkPages(db);
     return db;
   } catch (error) {
     db.close();
     throw error;
   }
+}
+
+/** Damage within is found now, when the file can be kept aside, and not by whoever reads there later. */
+function checkPages(db: DatabaseSyncInstance): void {
+  const answer = db.prepare('PRAGMA quick_check(1)').get() as Row | undefined;
+  if (answer?.['quick_check'] !== 'ok') throw new Error('database disk image is malformed');
 }

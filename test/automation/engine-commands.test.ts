@@ -141,6 +141,27 @@ test('a storm of events for a slow command is bounded, and the trace counts what
   expect(rig.db.get('SELECT count(*) AS n FROM rule_inbox')!['n']).toBe(10_000);
 });
 
+test('a stop waits until no process of a command is left, and the next daemon has nothing to end', async () => {
+  const commands = new Answers();
+  const rig = await Rig.open({ rules: [{ trigger: ON_GO, condition: SHELL, action: TASK }], commands });
+  rig.publish('go', { n: 1 });
+  await rig.idle();
+  let stopped = false;
+  const stop = rig.stop().finally(() => {
+    stopped = true;
+  });
+  await rig.idle();
+  const { signal, answer } = commands.open[0]!;
+  expect([signal.aborted, stopped]).toEqual([true, false]);
+  answer({ exitCode: null, timedOut: true, stderr: '' });
+  await stop;
+  await rig.reopen();
+  expect(commands.ended).toEqual([]);
+  commands.open[0]!.answer(YES);
+  await rig.idle();
+  expect(rig.tasks.all.map(({ prompt }) => prompt)).toEqual(['1']);
+});
+
 /** Real processes, in a project of their own. */
 function shop() {
   const folder = tempFolder();

@@ -141,3 +141,24 @@ test('the full disk of an answer keeps the question open', async () => {
   await rig.pass(2_000, 2);
   expect(notes(rig)).toEqual(['published 1']);
 });
+
+test('a question that cannot be stored is not asked aloud again and again', async () => {
+  const rig = await Rig.open({
+    rules: [
+      {
+        trigger: { type: 'event', topic: 'go' },
+        actions: [{ type: 'gate' }, { type: 'notify', message: 'x' }],
+      },
+    ],
+  });
+  const questions = () => rig.events.filter(({ type }) => type === 'gate.pending').length;
+  rig.publish('go');
+  rig.db.refusesCommits = true;
+  await rig.pass(20_000, 20);
+  expect(questions()).toBe(1);
+  expect(rig.engine.gates.list()).toEqual([]);
+  rig.db.refusesCommits = false;
+  await rig.pass(2_000, 2);
+  expect(questions()).toBe(2);
+  expect(rig.engine.gates.list()).toHaveLength(1);
+});

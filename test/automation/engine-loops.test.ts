@@ -52,6 +52,25 @@ test('files that change while its task works do not set a rule off; a change aft
   expect(rig.tasks.all.map(({ prompt }) => prompt)).toEqual(['Edit "a.ts"', 'Edit "by-a-person.ts"']);
 });
 
+test('an agent that is quicker than the news of its start is known for its edits all the same', async () => {
+  const rig = await Rig.open({ rules: [{ trigger: ON_TS, action: EDIT }] });
+  rig.change('a.ts');
+  await rig.idle();
+  const [task] = rig.tasks.all;
+  task!.state = 'running';
+  const startedAt = new Date(rig.clock.now()).toISOString();
+  // The clock of the file system is a tick behind.
+  const wrote = new Date(rig.clock.now() - 4).toISOString();
+  await rig.pass(30);
+  const payload = { taskId: task!.id, state: 'running', ruleId: 'r0', startedAt };
+  rig.publish('task:started', payload, { source: 'supervisor' });
+  const change = { path: 'b.ts', firstChangeAt: wrote, lastChangeAt: wrote };
+  rig.publish('file.modify', change, { source: 'file_watcher' });
+  await rig.endAll();
+  expect(rig.tasks.all).toHaveLength(1);
+  expect(rig.outcomesOf()).toEqual(['self', 'fired']);
+});
+
 test('two rules that feed each other over events come to rest, within one turn and over kills', async () => {
   const emit = (topic: string) => ({ type: 'emit', topic, payload: { n: '{{payload.n}}' } });
   const rig = await Rig.open({

@@ -101,6 +101,19 @@ test('restart, killed before the run before has ended: the next daemon ends it',
   expect(rig.states()).toEqual(['cancelled', 'completed']);
 });
 
+test('restart, killed and switched off: what was replaced ends, the newest waits', async () => {
+  const rig = await open('restart');
+  go(rig, 1, 1);
+  await rig.idle();
+  go(rig, 2, 3);
+  rig.engine.disable('r0');
+  await rig.reopen();
+  expect(rig.states()).toEqual(['cancelled', 'cancelled', 'waiting']);
+  rig.engine.enable('r0');
+  await rig.endAll();
+  expect(prompts(rig)).toEqual([1, 3]);
+});
+
 test.each(['single', 'queued', 'parallel', 'restart'])(
   'a transaction that fails leaves everything as it was: %s',
   async (mode) => {

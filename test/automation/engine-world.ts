@@ -28,6 +28,8 @@ export class MortalDatabase extends StateDatabase {
   readonly life: Life;
   /** Nothing at all is written: a full disk may still take what makes room for itself. */
   refuses = false;
+  /** The disk is noticed to be full when a transaction is to be written, which is at its end. */
+  refusesCommits = false;
 
   constructor(path: string, life: Life, clock: FakeClock, log: Log) {
     super({ path, clock, log });
@@ -37,6 +39,15 @@ export class MortalDatabase extends StateDatabase {
   override run(...args: Parameters<StateDatabase['run']>): ReturnType<StateDatabase['run']> {
     if (this.refuses) throw new AiwgdError('STORAGE_FULL', 'The disk is full');
     return this.#mortal(() => super.run(...args));
+  }
+
+  override exec(sql: string): void {
+    if (this.refusesCommits && sql === 'COMMIT') throw new AiwgdError('STORAGE_FULL', 'The disk is full');
+    super.exec(sql);
+  }
+
+  override check(): boolean {
+    return !this.refusesCommits && super.check();
   }
 
   override transaction<T>(work: () => T, options?: { durable?: boolean }): T {

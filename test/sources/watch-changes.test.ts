@@ -6,6 +6,7 @@ import {
   mkdirSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   unlinkSync,
   utimesSync,
@@ -144,6 +145,20 @@ describe('folders', () => {
     renameSync(project.path('b'), project.path('a'));
     project.clear();
     await project.expectReports(['delete b/x/one', 'delete b/two', 'create a/x/one', 'create a/two']);
+  });
+
+  it('that are renamed date the change of what is in them from then, however old that is', async () => {
+    const project = new Watching();
+    project.write('a/old');
+    await until('it is old', () => Date.now() - statSync(project.path('a/old')).ctimeMs > 300);
+    await project.start();
+    const before = Date.now();
+    renameSync(project.path('a'), project.path('b'));
+    await project.expectReports(['delete a/old', 'create b/old']);
+    for (const { payload } of project.events) {
+      expect(Date.parse(String(payload['firstChangeAt']))).toBeGreaterThanOrEqual(before - 1);
+      expect(Date.parse(String(payload['lastChangeAt']))).toBeLessThanOrEqual(Date.now());
+    }
   });
 
   it('that are removed and made again at once are watched on, though they may have the same inode', async () => {
@@ -316,7 +331,7 @@ describe('names', () => {
 });
 
 describe('editors', () => {
-  it.skipIf(spawnSync('vim', ['--version']).status !== 0)('vim saves once', async () => {
+  it.skipIf(spawnSync('vim', ['--version']).error !== undefined)('vim saves once', async () => {
     const project = new Watching();
     project.write('text', 'line\n');
     await project.start({ debounce_ms: 100 });

@@ -200,7 +200,12 @@ export class GateKeeper {
 
   /** Ends what has run out. What cannot be stored now is tried again with the next look. */
   #look(): void {
-    const { clock, log } = this.#options;
+    const { db, clock, log } = this.#options;
+    // An end is published along with its storing: while nothing can be stored, nobody may hear of it again and again.
+    if (!db.check()) {
+      this.#wait(true);
+      return;
+    }
     const now = clock.now();
     let failed = 0;
     try {

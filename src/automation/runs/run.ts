@@ -297,8 +297,11 @@ export class Run {
       } catch (error) {
         Object.assign(this.record, before);
         if (!isStorageFault(error)) throw error;
-        await sleep(clock, DISK_RETRY_MS, this.#left.signal);
-        if (this.#left.signal.aborted) throw error;
+        // What the change publishes is heard at every try: so it is tried only where something can be written again.
+        do {
+          await sleep(clock, DISK_RETRY_MS, this.#left.signal);
+          if (this.#left.signal.aborted) throw error;
+        } while (!db.check());
       }
     }
   }

@@ -56,7 +56,8 @@ export class Runs {
     for (const record of records.active()) {
       if (this.#byId.has(record.id)) continue;
       const run = this.#hold(record);
-      if (record.state === 'running') {
+      // One that is to end needs no turn for that.
+      if (record.state === 'running' || record.cancelReason !== null) {
         this.#lane(record.owner).running.add(run);
         run.start();
       } else {

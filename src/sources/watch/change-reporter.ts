@@ -234,21 +234,28 @@ export class ChangeReporter {
       tree.prune(directory);
       return undefined;
     }
-    const last = stats === 'gone' ? pending.last : Math.min(stats.ctimeMs, this.#options.clock.now());
-    const event = this.#eventOf(change, pending, last, entry);
+    const event = this.#eventOf(change, pending, entry, stats === 'gone' ? undefined : stats.ctimeMs);
     return { path, directory, name, change, entry, event };
   }
 
+  /** `inodeTime` also tells of changes of which the events are still to come, or were late. */
   #eventOf(
     change: FileChange,
-    { path, first }: PendingChange,
-    last: number,
+    pending: PendingChange,
     entry: FileEntry | undefined,
+    inodeTime: number | undefined,
   ): NewEvent | undefined {
-    if (!this.#options.view().reports(path, change)) return undefined;
+    if (!this.#options.view().reports(pending.path, change)) return undefined;
+    const { path } = pending;
+    let { first, last } = pending;
+    const time = Math.min(inodeTime ?? 0, this.#options.clock.now());
+    if (time > this.#options.seen.lookedAt) {
+      first = Math.min(first, time);
+      last = Math.max(last, time);
+    }
     const payload: Record<string, unknown> = {
       path: readablePath(path),
-      firstChangeAt: new Date(Math.min(first, last)).toISOString(),
+      firstChangeAt: new Date(first).toISOString(),
       lastChangeAt: new Date(last).toISOString(),
     };
     if (entry !== undefined) payload['size'] = entry.size;

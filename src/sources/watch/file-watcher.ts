@@ -127,8 +127,15 @@ export class FileWatcher {
     // Loaded when it is needed: a project that watches nothing has no part of it in memory.
     const { WatchSession: Session } = await import('./watch-session.js');
     if (this.#closed) return;
-    this.#session = new Session(this.#options, this.#config);
-    await this.#session.start(catchUp);
+    const session = new Session(this.#options, this.#config);
+    this.#session = session;
+    try {
+      await session.start(catchUp);
+    } catch (error) {
+      session.close();
+      this.#session = undefined;
+      throw error;
+    }
   }
 
   async #end(): Promise<void> {

@@ -49,13 +49,21 @@ export class SeenFiles {
     wake();
   }
 
-  /** A scan found a change of which there was no event; `stats` where there is a file. */
-  foundChanged(path: string, stats?: Stats): void {
+  /**
+   * A scan found a change of which there was no event; `stats` where there is a file. `at` is the wall time at which a
+   * folder above it was told of. The time of the inode says when it was, unless it is older than the last look: then it
+   * came along with a folder.
+   */
+  foundChanged(path: string, stats?: Stats, at?: number): void {
     const { pending, clock, wake } = this.#options;
     const now = clock.now();
-    const last = stats === undefined ? now : Math.min(stats.ctimeMs, now);
-    const first = stats === undefined ? Math.min(this.lookedAt, now) : last;
-    const quiet = Math.min(pending.debounceMs, Math.max(0, last + pending.debounceMs - now));
+    const changed =
+      stats !== undefined && stats.ctimeMs > this.lookedAt ? Math.min(stats.ctimeMs, now) : undefined;
+    const first = changed ?? Math.min(at ?? this.lookedAt, now);
+    const last = Math.max(changed ?? 0, at ?? changed ?? now);
+    // What happened while nobody looked need not be waited for, unless it goes on.
+    const settled = this.start === undefined ? last : (changed ?? 0);
+    const quiet = Math.min(pending.debounceMs, Math.max(0, settled + pending.debounceMs - now));
     pending.touch(path, first, last, clock.monotonic(), quiet);
     wake();
   }
@@ -88,17 +96,17 @@ export class SeenFiles {
       return;
     }
     if (verdict === 'changed') directory.files.set(name, UNLIKE_ANY);
-    this.#foundAtStart(path, stats);
+    this.foundChanged(path, stats);
     this.#newAtStart.push({ directory, name, stats });
   }
 
   changedAtStart(directory: Directory, name: string, stats: Stats): void {
-    if (this.start?.catchUp === true) this.#foundAtStart(within(directory.path, name), stats);
+    if (this.start?.catchUp === true) this.foundChanged(within(directory.path, name), stats);
     else this.adopt(directory, name, stats);
   }
 
   missingAtStart(directory: Directory, name: string): void {
-    if (this.start?.catchUp === true) this.#foundAtStart(within(directory.path, name));
+    if (this.start?.catchUp === true) this.foundChanged(within(directory.path, name));
     else this.drop(directory, name);
   }
 
@@ -151,17 +159,5 @@ export class SeenFiles {
   #mark(path: string): void {
     this.#unsaved.add(path);
     this.#options.wake();
-  }
-
-  /** What happened while nobody looked need not be waited for, unless it goes on. */
-  #foundAtStart(path: string, stats?: Stats): void {
-    if (stats !== undefined) {
-      this.foundChanged(path, stats);
-      return;
-    }
-    const { pending, clock, wake } = this.#options;
-    const now = clock.now();
-    pending.touch(path, Math.min(this.lookedAt, now), now, clock.monotonic(), 0);
-    wake();
   }
 }

@@ -19,6 +19,8 @@ export interface ScanRequest {
   deep: boolean;
   /** Wall time from which on nobody could read the folder: what is older than that is not new. */
   unreadSince?: number | undefined;
+  /** Wall time at which the folder, or one above it, was told of. */
+  at?: number | undefined;
 }
 
 export interface TreeScanOptions {
@@ -74,7 +76,12 @@ export class TreeScan {
     // While a start lasts, it alone tells what is new; and what was about to come into view is not new by another event.
     const reason = this.#options.seen.start === undefined ? (waiting?.reason ?? request.reason) : 'start';
     const deep = request.deep || waiting?.deep === true;
-    this.#scans.set(directory, { reason, deep, unreadSince: request.unreadSince ?? waiting?.unreadSince });
+    this.#scans.set(directory, {
+      reason,
+      deep,
+      unreadSince: request.unreadSince ?? waiting?.unreadSince,
+      at: waiting?.at ?? request.at,
+    });
     this.#options.wake();
   }
 
@@ -115,7 +122,7 @@ export class TreeScan {
     if (stats === 'unknown') return;
     const inner = directory.directories.get(name);
     if (stats !== 'gone' && stats.isDirectory()) {
-      if (place.entersFolder(name)) this.scan(directory.inner(name), { reason: 'new', deep: false });
+      if (place.entersFolder(name)) this.scan(directory.inner(name), { reason: 'new', deep: false, at });
     } else if (inner?.place !== undefined) {
       this.bury(inner, at);
     }
@@ -211,7 +218,7 @@ export class TreeScan {
       this.bury(inner);
   }
 
-  #compareFolder({ directory, place, last, reason, deep, unreadSince }: Visit, name: string): void {
+  #compareFolder({ directory, place, last, ...request }: Visit, name: string): void {
     const path = within(directory.path, name);
     if (directory.files.has(name)) this.#options.seen.foundChanged(path);
     const known = directory.directories.get(name);
@@ -220,10 +227,11 @@ export class TreeScan {
       return;
     }
     if (known?.place === undefined) {
-      const isNew = reason === 'view' && last?.entersFolder(name) === true;
-      this.scan(directory.inner(name), { reason: isNew ? 'new' : reason, deep: false, unreadSince });
-    } else if (deep || this.#isOther(known)) {
-      this.scan(known, { reason, deep, unreadSince });
+      const isNew = request.reason === 'view' && last?.entersFolder(name) === true;
+      const reason = isNew ? 'new' : request.reason;
+      this.scan(directory.inner(name), { ...request, reason, deep: false });
+    } else if (request.deep || this.#isOther(known)) {
+      this.scan(known, request);
     }
   }
 
@@ -254,7 +262,7 @@ export class TreeScan {
   }
 
   #compareEntry(
-    { directory, last, reason, unreadSince }: Visit,
+    { directory, last, reason, unreadSince, at }: Visit,
     name: string,
     stats: Stats,
     entry: FileEntry,
@@ -265,7 +273,7 @@ export class TreeScan {
     if (known !== undefined) {
       if (sameEntry(known, entry)) return;
       if (reason === 'start') seen.changedAtStart(directory, name, stats);
-      else seen.foundChanged(path, stats);
+      else seen.foundChanged(path, stats, at);
     } else if (seen.waits(path)) {
       // There was an event of it.
       return;
@@ -274,7 +282,7 @@ export class TreeScan {
     } else if (unreadSince !== undefined && stats.birthtimeMs < unreadSince) {
       seen.adopt(directory, name, stats);
     } else if (reason === 'new' || last?.showsFile(name) === true) {
-      seen.foundChanged(path, stats);
+      seen.foundChanged(path, stats, at);
     } else {
       seen.adopt(directory, name, stats);
     }

@@ -50,6 +50,7 @@ export class WatchSession {
   readonly #rulesChanged = new Set<Directory>();
   #burst: { timer: Timer; since: number } | undefined;
   #lookTimer: Timer | undefined;
+  #started = false;
   #closed = false;
 
   /** Makes its tables where they are not there. Throws STORAGE_FULL or STORAGE_FAILED. */
@@ -129,6 +130,8 @@ export class WatchSession {
     await this.#reporter.reportDue();
     if (this.#closed) return;
     this.#seen.endStart();
+    this.#started = true;
+    this.#seen.lookedAt = this.#reporter.lookTime();
     this.#markComplete();
     this.#poller.wake();
     this.#noteLook();
@@ -167,7 +170,8 @@ export class WatchSession {
     if (this.#closed) return;
     this.#closed = true;
     for (const timer of [this.#rulesTimer, this.#burst?.timer, this.#lookTimer]) timer?.cancel();
-    this.#saveLook();
+    // A start that was cut off has not seen all there is.
+    if (this.#started) this.#saveLook();
     this.#poller.close();
     this.#reporter.close();
     this.#work.close();

@@ -47,7 +47,12 @@ export class WatchView {
     const own = [...rulesUnder(prefix, config.ignore), ...ALWAYS_IGNORED];
     this.fixed = IgnoreRules.of([...own, ...rulesUnder(prefix, ALWAYS_IGNORED_AT_ROOT)]);
     const shared = JSON.stringify([config.ignore, config.respect_gitignore, outer]);
-    this.paths = config.paths.map((path) => viewedPath(path, shared));
+    const paths = config.paths.map((path) => viewedPath(path, shared));
+    // A path that is named twice shows what either of them shows.
+    this.paths = paths.map((path) => ({
+      ...path,
+      fingerprint: paths.flatMap((other) => (other.path === path.path ? other.fingerprint : [])).join('\n'),
+    }));
   }
 
   /** Whether somebody wants to hear of this change. */
