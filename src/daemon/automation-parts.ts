@@ -40,7 +40,7 @@ export async function openAutomation({
   let automation: AutomationParts | undefined;
   try {
     const builtIns = builtInActions(ground, { configFile, config });
-    const made = makeAutomation(ground, { db, store, supervisor, config, builtIns });
+    const made = makeAutomation(ground, { db, store, supervisor, config, builtIns: builtIns.actions });
     automation = made;
     const sources = new Sources({ ground, db, jobs: made.jobs, config });
     await made.engine.start();
@@ -66,6 +66,7 @@ export async function openAutomation({
       close: async () => {
         await sources.close();
         await made.close();
+        await builtIns.ended();
         db.close();
       },
     };
