@@ -5,7 +5,6 @@ import { JobRuns } from '../automation/job-runs.js';
 import type { BuiltIn } from '../automation/ports.js';
 import { StateDatabase } from '../database/state-database.js';
 import type { Config } from '../protocol/config/config-schema.js';
-import type { DeadLetter } from '../protocol/event.js';
 import type { DaemonStatus } from '../protocol/status.js';
 import { VERSION } from '../protocol/version.js';
 import type { TaskStore } from '../tasks/task-store.js';
@@ -87,12 +86,19 @@ export interface AutomationParts {
 }
 
 function openDatabase({ paths, clock, log, health }: Ground): StateDatabase {
-  return new StateDatabase({
+  const db = new StateDatabase({
     path: paths.automation,
     clock,
     log,
     onFault: (error) => health.fault('automation.storage', error),
   });
+  if (db.keptAside !== undefined) {
+    health.raise(
+      'automation_damaged',
+      `The database of rules, jobs and gates was damaged. It is kept as ${db.keptAside}; a new one was begun: gates that waited, and what rules remembered, are gone.`,
+    );
+  }
+  return db;
 }
 
 /** The engine, fed by the router; not started yet. */
@@ -122,10 +128,7 @@ function makeAutomation(
     commands: new ShortCommands({ clock, projectRoot: paths.root, environment: process.env }),
     deadLetters: {
       add: (letter) => router.deadLetters.add(letter),
-      has: (subscriber, eventId) =>
-        router.deadLetters
-          .list()
-          .some((letter: DeadLetter) => letter.subscriber === subscriber && letter.event.id === eventId),
+      has: (subscriber, eventId) => router.deadLetters.has(subscriber, eventId),
     },
     builtIns,
     environment: process.env,
