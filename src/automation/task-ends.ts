@@ -54,9 +54,9 @@ export class TaskEnds {
   listen(hears: (event: AiwgEvent) => boolean): void {
     const sample = { id: '', source: SOURCE, timestamp: '', payload: {} };
     this.#wanted = TYPES.filter((type) => hears({ ...sample, type }));
-    if (this.#wanted.length !== this.#since.size || this.#wanted.some((type) => !this.#since.has(type))) {
-      this.#write(Number.NEGATIVE_INFINITY);
-    }
+    const next = this.#sinceBy(Number.NEGATIVE_INFINITY);
+    const changes = ([type, since]: [string, number]): boolean => this.#since.get(type) !== since;
+    if (next.size !== this.#since.size || [...next].some(changes)) this.#write(next);
   }
 
   /** Whether the event tells an end that is to be noted. */
@@ -104,19 +104,23 @@ export class TaskEnds {
     this.#timer = undefined;
     // What waits is not noted yet, and may be old.
     if (this.#options.behind()) this.#lookLater();
-    else this.#write(this.#options.clock.now() - SETTLED_MS);
+    else this.#write(this.#sinceBy(this.#options.clock.now() - SETTLED_MS));
   }
 
-  /** Forgets what the store will not be asked for again: what ended before `settled` is known. */
-  #write(settled: number): void {
+  /** What ended before `settled` is known. */
+  #sinceBy(settled: number): Map<string, number> {
+    const now = this.#options.clock.now();
+    return new Map(this.#wanted.map((type) => [type, later(this.#since.get(type), settled, now)]));
+  }
+
+  /** Forgets what the store will not be asked for again, too. */
+  #write(since: ReadonlyMap<string, number>): void {
     const { db, clock, log } = this.#options;
-    const now = clock.now();
-    const since = new Map(this.#wanted.map((type) => [type, later(this.#since.get(type), settled, now)]));
     try {
       db.transaction(() => {
         db.run('DELETE FROM task_ends_since');
         for (const [type, from] of since) db.run('INSERT INTO task_ends_since VALUES (?, ?)', type, from);
-        db.run('DELETE FROM task_ends WHERE at < ?', Math.min(...since.values(), now));
+        db.run('DELETE FROM task_ends WHERE at < ?', Math.min(...since.values(), clock.now()));
       });
       this.#since = since;
     } catch (error) {

@@ -68,6 +68,23 @@ describe('the end of a task that a daemon stored and was killed before it told',
     expect(firedOn(rig)).toEqual([first.id, second.id]);
   });
 
+  it('is told where the disk has room again, but the event was yet to be taken in', async () => {
+    const rig = await Rig.open({ rules: [after('task:completed')] });
+    const [first, second] = [rig.tasks.add(), rig.tasks.add()];
+    await rig.pass(10);
+    await rig.endTask(first);
+    await rig.pass(490);
+    rig.db.refuses = true;
+    await rig.endTask(second);
+    await rig.pass(3 * MINUTE - 500, 20);
+    rig.db.refuses = false;
+    // What is known is looked at just now, and the event tried again only in half a second.
+    await rig.pass(10);
+    expect(firedOn(rig)).toEqual([first.id]);
+    await rig.reopen({ later: 5 });
+    expect(firedOn(rig)).toEqual([first.id, second.id]);
+  });
+
   it('is told of a task that had ended before and was queued anew', async () => {
     const rig = await Rig.open({ rules: [after('task:completed')] });
     const task = rig.tasks.add();
@@ -114,6 +131,17 @@ describe('an end is not told again', () => {
     await end('completed');
     await rig.reopen({ later: 5 });
     expect(firedOn(rig)).toEqual(['task-0004']);
+  });
+
+  it('of which there was no rule then, while there was one for other ends', async () => {
+    const rig = await Rig.open({ rules: [after('task:failed')] });
+    await rig.pass(10);
+    await rig.endTask(rig.tasks.add(), 'completed');
+    await rig.pass(10);
+    rig.reconfigure(after('task:*'));
+    await rig.pass(10);
+    await rig.reopen({ later: 5 });
+    expect(firedOn(rig)).toEqual([]);
   });
 
   it('nor is the queue asked where no rule listens to ends', async () => {
@@ -167,6 +195,48 @@ describe('what is noted of ends', () => {
     rig.db.refuses = false;
     await rig.pass(2 * MINUTE, 2);
     expect(notes(rig)).toBe(0);
+  });
+});
+
+describe('a clock that was set', () => {
+  const HOUR = 60 * MINUTE;
+
+  it('back for a while brings no end twice', async () => {
+    const rig = await Rig.open({ rules: [after('task:completed')] });
+    await rig.pass(10);
+    await rig.endTask(rig.tasks.add());
+    await rig.pass(5 * MINUTE, 5);
+    await rig.reopen({ later: -HOUR });
+    await rig.endTask(rig.tasks.add());
+    await rig.pass(5 * MINUTE, 5);
+    await rig.reopen({ later: 2 * HOUR });
+    // The second one is the rule's own.
+    expect(firedOn(rig)).toEqual(['task-0001', 'task-0003']);
+  });
+
+  it('back while an end is to be told has it told when its time has come', async () => {
+    const rig = await Rig.open({ rules: [after('task:completed')] });
+    await rig.pass(10);
+    rig.storeEnd(rig.tasks.add());
+    await rig.reopen({ later: -HOUR });
+    expect(firedOn(rig)).toEqual([]);
+    await rig.reopen({ later: 2 * HOUR });
+    await rig.reopen({ later: 10 });
+    expect(firedOn(rig)).toEqual(['task-0001']);
+  });
+
+  it('ahead by years, and back, is got over', async () => {
+    const rig = await Rig.open({ rules: [after('task:completed')] });
+    await rig.pass(10);
+    await rig.reopen({ later: 70 * 365 * 24 * HOUR });
+    await rig.endTask(rig.tasks.add());
+    await rig.pass(5 * MINUTE, 5);
+    await rig.reopen({ later: -70 * 365 * 24 * HOUR });
+    await rig.pass(10);
+    rig.storeEnd(rig.tasks.add());
+    await rig.reopen({ later: 10 });
+    // The second one is the rule's own.
+    expect(firedOn(rig)).toEqual(['task-0001', 'task-0003']);
   });
 });
 

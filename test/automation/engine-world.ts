@@ -118,9 +118,20 @@ export class Tasks {
   add(): FakeTask {
     const id = `task-${String(this.all.length + 1).padStart(4, '0')}`;
     const task: FakeTask = {
-      ...{ prompt: '', agent: null, priority: 0, source: 'rule', ruleId: null, causedBy: null, metadata: {} },
-      ...{ once: id, launch: { event: {}, env: {}, literals: {} } },
-      ...{ id, state: 'running', result: null, error: null, endedAt: null },
+      id,
+      prompt: '',
+      agent: null,
+      priority: 0,
+      state: 'running',
+      source: 'rule',
+      ruleId: null,
+      causedBy: null,
+      metadata: {},
+      once: id,
+      launch: { event: {}, env: {}, literals: {} },
+      result: null,
+      error: null,
+      endedAt: null,
     };
     this.all.push(task);
     return task;
@@ -176,21 +187,22 @@ export function taskEvent(task: FakeTask, type: string): NewEvent {
 }
 
 /** As the store holds it. */
-function storedTask({ launch: _, once: __, endedAt, ...task }: FakeTask): StoredTask {
+function storedTask({ launch, once, endedAt, ...task }: FakeTask): StoredTask {
   const ended = endedAt === null ? null : new Date(endedAt).toISOString();
   return {
     ...task,
     createdAt: ended ?? '',
     startedAt: ended,
     completedAt: ended,
+    key: once,
+    timeoutMs: null,
+    metadata: { launch },
     pid: null,
     outputBytes: 0,
     attempt: 1,
     maxAttempts: 1,
-    timeoutMs: null,
     runAt: null,
     waitReason: null,
-    key: null,
     cwd: null,
     exitCode: 0,
     signal: null,
