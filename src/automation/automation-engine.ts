@@ -166,6 +166,7 @@ export class AutomationEngine {
 
   #take(event: AiwgEvent): void {
     this.#lineage.follow(event);
+    const isEnd = this.ends.follow(event);
     const candidates = this.#index.candidates(event);
     if (candidates.length === 0) return;
     const ancestry =
@@ -174,7 +175,6 @@ export class AutomationEngine {
       const rule = this.#rules.get(id);
       return rule !== undefined && this.#decisions.passes(rule, event, ancestry) ? [rule] : [];
     });
-    const isEnd = this.ends.concern(event);
     if (passing.length === 0 && !isEnd) return;
     this.#options.db.transaction(() => {
       if (isEnd) this.ends.note(event);

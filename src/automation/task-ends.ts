@@ -59,9 +59,11 @@ export class TaskEnds {
     if (next.size !== this.#since.size || [...next].some(changes)) this.#write(next);
   }
 
-  /** Whether the event tells an end that is to be noted. */
-  concern({ type, source }: AiwgEvent): boolean {
-    return source === SOURCE && this.#since.has(type);
+  /** Follows the ends of tasks; answers whether the event tells one that is to be noted. */
+  follow({ type, source }: AiwgEvent): boolean {
+    if (source !== SOURCE || this.#wanted.length === 0 || !TYPES.includes(type)) return false;
+    this.#lookLater();
+    return this.#since.has(type);
   }
 
   /** Notes that the rules have taken the end in; in the transaction that does so. */
@@ -71,7 +73,6 @@ export class TaskEnds {
       String(payload['taskId']),
       Date.parse(timestamp),
     );
-    this.#lookLater();
   }
 
   /** Ends before this time are known; undefined where no rule listens to any. */

@@ -177,6 +177,17 @@ describe('what is noted of ends', () => {
     expect(firedOn(rig)).toHaveLength(20);
   });
 
+  it('does not have a start ask for all that has ever ended, where rules listen to other ends', async () => {
+    const rig = await Rig.open({ rules: [after('task:failed')] });
+    const opened = rig.clock.now();
+    for (let turn = 0; turn < 10; turn += 1) {
+      await rig.endTask(rig.tasks.add());
+      await rig.pass(30_000);
+    }
+    expect(notes(rig)).toBe(0);
+    expect(rig.engine.ends.knownUntil).toBeGreaterThan(opened + 2 * MINUTE);
+  });
+
   it('costs nothing while nothing ends', async () => {
     const rig = await Rig.open({ rules: [after('task:completed')] });
     await rig.endTask(rig.tasks.add());
