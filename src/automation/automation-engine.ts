@@ -376,7 +376,8 @@ export class AutomationEngine {
     return (ruleId === undefined ? [...this.#rules.values()] : [this.#rule(ruleId)]).map((rule) => {
       const { disabled, paused } = this.#book.of(rule.id);
       const enabled = rule.config.enabled && !disabled && !allDisabled;
-      return { config: rule.config, conditions: rule.conditions, enabled, paused };
+      const dropped = this.#decisions.wouldDrop(rule);
+      return { config: rule.config, conditions: rule.conditions, enabled, paused, dropped };
     });
   }
 

@@ -128,6 +128,16 @@ export class Decisions {
     return undefined;
   }
 
+  /** Why a firing would be dropped just now; for dry runs, which change nothing. */
+  wouldDrop(rule: ReadyRule): string | undefined {
+    const { clock, book, runs } = this.#options;
+    const { mode, max, max_per_hour: most } = rule.config;
+    const now = clock.now();
+    const fires = book.recentFires(rule.id, now);
+    if (fires >= most) return `it fired ${fires} times within an hour, and would pause itself now`;
+    return rule.resting(book, now) ?? runs.whyFull(rule.owner, mode, max);
+  }
+
   #tooOften(rule: ReadyRule, event: AiwgEvent, now: number): string | undefined {
     const { book, db, log, publish } = this.#options;
     const { max_per_hour: most } = rule.config;

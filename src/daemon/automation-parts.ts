@@ -5,7 +5,6 @@ import { JobRuns } from '../automation/job-runs.js';
 import type { BuiltIn } from '../automation/ports.js';
 import { StateDatabase } from '../database/state-database.js';
 import type { Config } from '../protocol/config/config-schema.js';
-import type { DeadLetter } from '../protocol/event.js';
 import type { DaemonStatus } from '../protocol/status.js';
 import { VERSION } from '../protocol/version.js';
 import type { TaskStore } from '../tasks/task-store.js';
@@ -43,7 +42,7 @@ export async function openAutomation({
   let automation: AutomationParts | undefined;
   try {
     const builtIns = builtInActions(ground, { configFile, config });
-    const made = makeAutomation(ground, { db, store, supervisor, config, builtIns });
+    const made = makeAutomation(ground, { db, store, supervisor, config, builtIns: builtIns.actions });
     automation = made;
     const sources = new Sources({ ground, db, jobs: made.jobs, config });
     await made.engine.start();
@@ -71,6 +70,7 @@ export async function openAutomation({
       close: async () => {
         await sources.close();
         await made.close();
+        await builtIns.ended();
         db.close();
       },
     };
@@ -91,12 +91,19 @@ export interface AutomationParts {
 }
 
 function openDatabase({ paths, clock, log, health }: Ground): StateDatabase {
-  return new StateDatabase({
+  const db = new StateDatabase({
     path: paths.automation,
     clock,
     log,
     onFault: (error) => health.fault('automation.storage', error),
   });
+  if (db.keptAside !== undefined) {
+    health.raise(
+      'automation_damaged',
+      `The database of rules, jobs and gates was damaged. It is kept as ${db.keptAside}; a new one was begun: gates that waited, and what rules remembered, are gone.`,
+    );
+  }
+  return db;
 }
 
 /** The engine, fed by the router; not started yet. */
@@ -126,10 +133,7 @@ function makeAutomation(
     commands: new ShortCommands({ clock, projectRoot: paths.root, environment: process.env }),
     deadLetters: {
       add: (letter) => router.deadLetters.add(letter),
-      has: (subscriber, eventId) =>
-        router.deadLetters
-          .list()
-          .some((letter: DeadLetter) => letter.subscriber === subscriber && letter.event.id === eventId),
+      has: (subscriber, eventId) => router.deadLetters.has(subscriber, eventId),
     },
     builtIns,
     environment: process.env,

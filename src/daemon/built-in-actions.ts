@@ -3,13 +3,31 @@ import type { BUILT_IN_ACTIONS } from '../protocol/config/action-schema.js';
 import type { Config } from '../protocol/config/config-schema.js';
 import type { Ground } from './subsystems.js';
 
+export interface BuiltInActions {
+  actions: Record<(typeof BUILT_IN_ACTIONS)[number], BuiltIn>;
+  /** Resolves when none of them is at work any more; those whose signal is aborted end soon, with all that they started. */
+  ended: () => Promise<void>;
+}
+
 /** The actions that jobs may name without an entry in `actions`. */
 export function builtInActions(
   { paths, clock, router }: Ground,
   { configFile, config }: { configFile: string; config: () => Config },
-): Record<(typeof BUILT_IN_ACTIONS)[number], BuiltIn> {
-  return {
-    doctor: async (signal) => {
+): BuiltInActions {
+  const atWork = new Set<Promise<unknown>>();
+  const noted = (action: BuiltIn): BuiltIn => {
+    return async (signal) => {
+      const outcome = action(signal);
+      atWork.add(outcome);
+      try {
+        return await outcome;
+      } finally {
+        atWork.delete(outcome);
+      }
+    };
+  };
+  const actions = {
+    doctor: noted(async (signal) => {
       const { doctorLines, runDoctor } = await import('./doctor/doctor.js');
       const report = await runDoctor({
         paths,
@@ -26,6 +44,7 @@ export function builtInActions(
         payload: { ok: report.ok, checks: report.checks },
       });
       return { ok: report.ok, summary: lines.at(-1) ?? '', report: `${lines.join('\n')}\n`, data: report };
-    },
+    }),
   };
+  return { actions, ended: async () => void (await Promise.allSettled(atWork)) };
 }

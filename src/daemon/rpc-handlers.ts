@@ -2,6 +2,7 @@ import type { EventRouter } from '../events/event-router.js';
 import type { Handlers } from '../ipc/rpc-server.js';
 import type { MethodName, ParamsOf, ResultOf } from '../protocol/method-types.js';
 import { VERSION } from '../protocol/version.js';
+import { callingTask } from './calling-task.js';
 import { largeAnswers } from './large-answers.js';
 import { type TaskHandlerParts, taskHandlers } from './task-handlers.js';
 
@@ -10,6 +11,8 @@ type AutomationMethod = Extract<MethodName, `${'automation' | 'schedule' | 'gate
 export type AutomationHandlers = Pick<Handlers, AutomationMethod>;
 
 export interface HandlerParts extends TaskHandlerParts {
+  /** The project's folder. */
+  project: string;
   automation: AutomationHandlers;
   router: EventRouter;
   status(): Promise<ResultOf<'daemon.status'>>;
@@ -21,12 +24,16 @@ const DEFAULT_HISTORY_ROWS = 100;
 
 /** What the daemon answers to each method; the server itself answers `rpc.discover`, `subscribe` and `unsubscribe`. */
 export function rpcHandlers(parts: HandlerParts): Handlers {
-  const { router } = parts;
+  const { project, router } = parts;
   const tasks = taskHandlers(parts);
   const inTurn = largeAnswers();
   return {
     ...tasks,
     ...parts.automation,
+    'task.submit': (params, call) => {
+      const cause = params.cause ?? callingTask(call, project);
+      return tasks['task.submit']({ ...params, ...(cause === undefined ? {} : { cause }) });
+    },
     'task.get': (params, { connection }) => inTurn(connection, () => tasks['task.get'](params)),
     'task.list': (params, { connection }) => inTurn(connection, () => tasks['task.list'](params)),
     'task.page': (params, { connection }) => inTurn(connection, () => tasks['task.page'](params)),
@@ -38,7 +45,8 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
       parts.stop(wish);
       return { stopping: true };
     },
-    'event.emit': ({ topic, payload = {}, cause }) => {
+    'event.emit': ({ topic, payload = {}, ...given }, call) => {
+      const cause = given.cause ?? callingTask(call, project);
       const event = { type: topic, source: 'rpc', payload, ...(cause === undefined ? {} : { cause }) };
       return { eventId: router.publish(event).id };
     },

@@ -3,7 +3,7 @@ import { triggerJobId } from '../automation/rules/triggers.js';
 import type { StateDatabase } from '../database/state-database.js';
 import type { Timer } from '../platform/clock.js';
 import type { Config, JobConfig } from '../protocol/config/config-schema.js';
-import { AiwgdError } from '../protocol/errors.js';
+import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { AiwgEvent } from '../protocol/event.js';
 import { CronScheduler } from '../sources/schedule/cron-scheduler.js';
 import type { ScheduleEntry, Slot } from '../sources/schedule/schedule-types.js';
@@ -112,7 +112,8 @@ export class Sources {
   }
 
   async #startWatcher({ watch }: Config): Promise<void> {
-    if (!watch.enabled || watch.paths.length === 0) return;
+    // One that is switched off forgets what an earlier daemon watched.
+    if (watch.enabled && watch.paths.length === 0) return;
     const { ground, db } = this.#options;
     const { paths, clock, log, router, health } = ground;
     const { FileWatcher } = await import('../sources/watch/file-watcher.js');
@@ -166,8 +167,9 @@ export class Sources {
       await attempt();
       health.clear('webhook_start');
     } catch (error) {
-      log.error({ err: error }, 'The webhook receiver cannot listen');
-      health.fault('webhook_start', error);
+      // It is tried again for as long as it takes: only what is new is worth a line.
+      if (health.raise('webhook_start', messageOf(error)))
+        log.error({ err: error }, 'The webhook receiver cannot listen');
       if (this.#closed) return;
       this.#listenTimer?.cancel();
       this.#listenTimer = clock.setTimer(LISTEN_RETRY_MS, () => {

@@ -97,6 +97,7 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
     },
     handlers: rpcHandlers({
       ...tasks,
+      project: paths.root,
       automation,
       router,
       status,

@@ -35,6 +35,8 @@ const CHECKED_BYTES = 32 * 1024 * 1024;
  * returned; a power cut may take the newest ones, all tables alike, unless it was `durable`.
  */
 export class StateDatabase {
+  /** Where the damaged database lies in whose place this one was begun; undefined where nothing was wrong. */
+  readonly keptAside: string | undefined;
   readonly #options: StateDatabaseOptions;
   readonly #statements = new Map<string, Statement>();
   #db: DatabaseSyncInstance;
@@ -57,6 +59,7 @@ export class StateDatabase {
     } catch (error) {
       if (!isDamage(error)) throw storageError(error, path);
       const kept = keepDatabaseAside(path, clock.now());
+      this.keptAside = kept;
       log.error({ file: kept }, `${path} is damaged: it is kept aside as ${kept}, and a new one is begun`);
       this.#db = open(path);
     }

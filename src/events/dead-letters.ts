@@ -88,6 +88,14 @@ export class DeadLetters {
     return letter;
   }
 
+  /** Whether a letter of that subscriber for that event is kept. */
+  has(subscriber: string, eventId: string): boolean {
+    for (const { letter } of this.#letters.values()) {
+      if (letter.subscriber === subscriber && letter.event.id === eventId) return true;
+    }
+    return false;
+  }
+
   /** Oldest first. */
   list(): DeadLetter[] {
     return Array.from(this.#letters.values(), ({ letter }) => ({ ...letter }));

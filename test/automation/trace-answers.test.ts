@@ -60,3 +60,24 @@ test('a path of a megabyte does not make answers of gigabytes', async () => {
   await rig.pass(2_000);
   expect(JSON.stringify(rig.engine.trace('r', 10)).length).toBeLessThan(10_000);
 });
+
+test('a dry run knows of cooldowns, of max_per_hour and of runs that are at work', async () => {
+  const task = { type: 'submit_task', prompt: 'x' };
+  const rig = await Rig.open({
+    rules: [
+      { id: 'rests', trigger: GO, cooldown: '1h', action: NOTE },
+      { id: 'often', trigger: GO, max_per_hour: 1, action: NOTE },
+      { id: 'busy', trigger: GO, mode: 'single', action: task },
+      { id: 'free', trigger: GO, action: NOTE },
+    ],
+  });
+  const event = rig.publish('go');
+  await rig.idle();
+  expect(rig.engine.test(event)).toMatchObject([
+    { fires: false, why: expect.stringContaining('its cooldown lasts until') },
+    { fires: false, why: expect.stringContaining('would pause itself') },
+    { fires: false, why: expect.stringContaining('its mode is single') },
+    { fires: true },
+  ]);
+  expect(rig.engine.status().rules.map(({ paused }) => paused)).toEqual([false, false, false, false]);
+});

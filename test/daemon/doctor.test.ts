@@ -205,7 +205,7 @@ describe('agents', () => {
     // A shell adds its own.
     const own = new Set(['PWD', 'OLDPWD', 'SHLVL', '_']);
     expect(new Set(names.filter((name) => !own.has(name!)))).toEqual(
-      new Set(['AIWG_ATTEMPT_ID', 'HOME', 'PATH']),
+      new Set(['AIWG_ATTEMPT_ID', 'AIWG_PROJECT', 'HOME', 'PATH']),
     );
   });
 

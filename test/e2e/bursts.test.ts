@@ -24,6 +24,8 @@ function project(): Project {
     condition: { type: 'debounce', interval_ms: 300 },
     action: { type: 'command', command: ['sh', '-c', 'cat > "told/$AIWG_TASK_ID.json"'] },
     max_per_hour: 1_000,
+    // Its command changes none of these files, so what changes while it works is somebody else's.
+    allow_self: true,
     max: 1_000,
   });
   const p = new Project({
@@ -82,15 +84,12 @@ describe('a burst of 20,000 changes', { timeout: PATIENCE_MS }, () => {
     for (const name of names) writeFileSync(join(p.root, name), 'x');
     process.kill(daemon.pid, 'SIGCONT');
     expect((await untilSettled(p, 'file.create', FILES)).toSorted()).toEqual(names.toSorted());
-    // Long enough for a removal not to be taken for one by the command that has just ended.
-    await p.ok(['status']);
     const renamed = fileNames('new-');
     for (const [index, name] of names.entries())
       renameSync(join(p.root, name), join(p.root, String(renamed[index])));
     expect((await untilSettled(p, 'file.delete', FILES)).toSorted()).toEqual(names.toSorted());
     const created = (await untilSettled(p, 'file.create', 2 * FILES)).toSorted();
     expect(created).toEqual([...names, ...renamed].toSorted());
-    await p.ok(['status']);
     rmSync(join(p.root, 'data'), { recursive: true });
     const deleted = (await untilSettled(p, 'file.delete', 2 * FILES)).toSorted();
     expect(deleted).toEqual([...names, ...renamed].toSorted());

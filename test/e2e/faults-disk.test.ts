@@ -171,6 +171,8 @@ describe('a full disk', () => {
     fill(p);
     go();
     await p.kill();
+    // What ends later would make room again.
+    await until('the agents have ended', () => p.agents().length === 0);
     // What the daemon held, and what a start clears away, has made some room.
     for (const name of readdirSync(p.paths.daemon).filter((file) => file.endsWith('.tmp')))
       rmSync(join(p.paths.daemon, name));

@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { RuleVerdict, TraceAnswer } from '#aiwgd/protocol/automation.js';
+import type { RuleVerdict, ScheduledJob, TraceAnswer } from '#aiwgd/protocol/automation.js';
 import type { Task } from '#aiwgd/protocol/task.js';
 import { until } from '../support/temp.js';
 import { Project, script } from './support.js';
@@ -72,5 +72,34 @@ describe('automation test and trace', () => {
     expect((await tasks(p)).map(({ prompt }) => prompt)).toEqual(['two']);
     const { entries } = await p.json<TraceAnswer>(['automation', 'trace', '--rule', 'r']);
     expect(entries).toMatchObject([{ outcome: 'held', count: 2 }]);
+  });
+});
+
+describe('the default configuration', () => {
+  it('watches .aiwg/ without seeing what the daemon itself writes there', async () => {
+    const p = new Project();
+    await p.start();
+    p.configure({
+      ...(JSON.parse(readFileSync(p.paths.config, 'utf8')) as object),
+      daemon: { heartbeat_interval_seconds: 1 },
+    });
+    const client = await p.connect();
+    const seen = async (): Promise<unknown[]> =>
+      (await client.event.history({ topic: 'file.*', limit: 100 })).map(({ payload }) => payload['path']);
+    await until('the change of the configuration is told', async () => (await seen()).length > 0);
+    await p.ok(['reload']);
+    await p.ok(['task', 'submit', 'x', '--delay', '1h']);
+    await p.ok(['schedule', 'run', 'health-check']);
+    const heartbeat = readFileSync(p.paths.heartbeat, 'utf8');
+    await until('there was a heartbeat', () => readFileSync(p.paths.heartbeat, 'utf8') !== heartbeat);
+    writeFileSync(join(p.paths.aiwg, 'notes.md'), 'mine');
+    await until('the note is told', async () => (await seen()).includes('.aiwg/notes.md'));
+    expect(await seen()).toEqual(['.aiwg/daemon.json', '.aiwg/notes.md']);
+    const [job] = await p.json<ScheduledJob[]>(['schedule', 'list']);
+    expect(job).toMatchObject({ id: 'health-check', action: 'doctor', lastOutcome: expect.any(String) });
+    const [run] = (await client.automation.status()).recentExecutions;
+    const outcome = join(p.paths.actions, String(run?.runId), 'attempt-1');
+    await until('the doctor has written his report', () => existsSync(join(outcome, 'result.json')));
+    expect(readFileSync(join(outcome, 'stdout.log'), 'utf8')).toContain('disk');
   });
 });

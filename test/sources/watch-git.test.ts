@@ -85,3 +85,16 @@ describe('while git changes the working tree', () => {
     expect(project.reports).toEqual(['create a']);
   });
 });
+
+it('a lock that a killed git left behind holds nothing up after its first minute', () => {
+  const root = tempFolder();
+  git(root, 'init');
+  writeFileSync(join(root, '.git/index.lock'), '');
+  const clock = new FakeClock(Date.now());
+  const activity = new GitActivity(root, clock);
+  expect(activity.isBusy()).toBe(true);
+  clock.advance(61_000);
+  expect(activity.isBusy()).toBe(false);
+  rmSync(join(root, '.git/index.lock'));
+  expect(activity.isBusy()).toBe(false);
+});

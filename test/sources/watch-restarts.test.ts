@@ -162,6 +162,32 @@ describe('faults', () => {
     expect(project.faults.size).toBe(0);
   });
 
+  it('of the disk do not repeat a whole burst with every try', async () => {
+    const project = new Watching();
+    const published: string[] = [];
+    let full = true;
+    await project.start(
+      {},
+      {
+        publish: (event) => {
+          published.push(String(event.payload['path']));
+          if (full) project.db?.fail(new Error('the disk is full'));
+          return { ...event, id: String(published.length), timestamp: '' };
+        },
+      },
+    );
+    const names = Array.from({ length: 100 }, (_, index) => `f${index}`);
+    for (const name of names) project.write(name);
+    await until('the fault is told', () => project.faults.has('watch.report'));
+    await until('all were heard of', () => project.watcher?.status().waiting === names.length);
+    const first = published.length;
+    await until('it was tried again', () => published.length > first);
+    expect(published.length).toBe(first + 1);
+    full = false;
+    await until('all is well', () => project.faults.size === 0 && project.watcher?.status().waiting === 0);
+    expect(published.slice(first + 1).toSorted()).toEqual(names.toSorted());
+  });
+
   it('of closing in the middle of a start do no harm', async () => {
     const project = new Watching();
     for (let index = 0; index < 300; index += 1) project.write(`d${index}/f`);

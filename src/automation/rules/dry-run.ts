@@ -12,6 +12,8 @@ export interface TriedRule {
   /** As it is now: a person may have switched it since the configuration was read. */
   enabled: boolean;
   paused: boolean;
+  /** Why a firing would be dropped just now: a cooldown, `max_per_hour`, runs at work. */
+  dropped?: string | undefined;
 }
 
 /**
@@ -38,6 +40,9 @@ function verdictOf(rule: TriedRule, event: AiwgEvent, facts: Facts): { fires: bo
   const refusal = rule.conditions.refusal(event, facts);
   if (refusal !== undefined) {
     return { fires: false, why: `The trigger matches (${trigger.why}), but ${refusal}.` };
+  }
+  if (rule.dropped !== undefined) {
+    return { fires: false, why: `The trigger matches (${trigger.why}), but ${rule.dropped}.` };
   }
   return {
     fires: true,

@@ -139,6 +139,12 @@ export class Runs {
     this.#byId.get(runId)?.gateAnswered();
   }
 
+  /** Why an offer would be refused now; undefined where it would not. */
+  whyFull(owner: string, mode: Mode, max: number): string | undefined {
+    const { running, waiting } = this.counts(owner);
+    return whyNot(mode, max, running + waiting);
+  }
+
   counts(owner: string): { running: number; waiting: number } {
     const lane = this.#lanes.get(owner);
     return { running: lane?.running.size ?? 0, waiting: lane?.waiting.length ?? 0 };

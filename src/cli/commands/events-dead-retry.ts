@@ -10,7 +10,10 @@ export async function run(context: Context): Promise<number | undefined> {
   if (output.json) output.document(answer);
   else if (answer.delivered) output.line(`${id} delivered`);
   if (answer.delivered) return 0;
-  const failure = new AiwgdError('CONFLICT', `${id} could not be delivered again; it is kept.`);
+  const failure = new AiwgdError(
+    'CONFLICT',
+    `${id} could not be delivered again; it is kept. Why: aiwgd events dead list`,
+  );
   output.problem(`aiwgd: ${failure.message}`);
   return failure.exitCode;
 }

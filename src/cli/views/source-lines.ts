@@ -65,7 +65,8 @@ export function schedulerText(report: Report): string {
 /** `http://127.0.0.1:9471`. */
 export function webhookText(report: Report | undefined): string {
   if (report === undefined || report['enabled'] !== true) return 'off';
-  const { host, port } = report;
+  const { host, port, listening } = report;
+  if (listening === false) return 'on, but not listening';
   if (typeof host !== 'string' || typeof port !== 'number') return 'on';
   return visibleLine(`http://${host.includes(':') ? `[${host}]` : host}:${port}`);
 }

@@ -2,11 +2,12 @@ import { findProgram } from '../../agents/launcher.js';
 import type { AgentConfig } from '../../protocol/config/config-schema.js';
 import { messageOf } from '../../protocol/errors.js';
 import type { CheckResult, DoctorContext } from './check.js';
-import { programVersion } from './program-version.js';
+import { endLeftPrograms, programVersion } from './program-version.js';
 
 /** Whether the program of each configured agent can be found, and for `claude` whether it runs at all. */
 export async function checkAgents(context: DoctorContext): Promise<CheckResult[]> {
   const results: CheckResult[] = [];
+  await endLeftPrograms(context.paths.root, context.clock);
   /** What was said of each program: several agents may share one. */
   const said = new Map<string, Promise<string>>();
   for (const [agentName, agent] of Object.entries(context.config.agents)) {

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { endTree } from '../../agents/process-tree.js';
-import { ATTEMPT_MARK } from '../../platform/attempt-marks.js';
+import { endTree, reapStrays } from '../../agents/process-tree.js';
+import { ATTEMPT_MARK, PROJECT_MARK } from '../../platform/attempt-marks.js';
 import { type Clock, sleep } from '../../platform/clock.js';
 import { identityOf } from '../../platform/process-identity.js';
 
@@ -13,14 +13,25 @@ const GRACE_MS = 200;
 const LAST_WORDS_MS = 500;
 const MAX_OUTPUT_BYTES = 4 * 1024;
 const MAX_SHOWN_CHARACTERS = 80;
+/** Begins the mark of each program that is asked, so that a later daemon knows those of one that was killed. */
+const ASKED = 'doctor-';
+/** Marks of the programs that this daemon asks just now. */
+const asking = new Set<string>();
 
 export interface VersionRequest {
   /** Absolute. */
   path: string;
+  /** The project's folder. */
   cwd: string;
   environment: Readonly<Record<string, string | undefined>>;
   clock: Clock;
   signal?: AbortSignal;
+}
+
+/** Ends the programs that an earlier daemon of the project asked and, being killed, could not end. */
+export async function endLeftPrograms(projectRoot: string, clock: Clock): Promise<void> {
+  const isOurs = (mark: string): boolean => mark.startsWith(ASKED) && !asking.has(mark);
+  await reapStrays({ projectRoot, isOurs, graceMs: GRACE_MS, clock });
 }
 
 /**
@@ -34,21 +45,27 @@ export async function programVersion({
   clock,
   signal,
 }: VersionRequest): Promise<string> {
-  const mark = randomUUID();
-  const env: Record<string, string> = { [ATTEMPT_MARK]: mark };
+  signal?.throwIfAborted();
+  const mark = `${ASKED}${randomUUID()}`;
+  const env: Record<string, string> = { [ATTEMPT_MARK]: mark, [PROJECT_MARK]: cwd };
   for (const name of PASSED_ON) {
     const value = environment[name];
     if (value !== undefined) env[name] = value;
   }
   const child = spawn(path, ['--version'], { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
+  asking.add(mark);
   const output = collect(child);
   try {
     const exit = await exitOf(child, clock, signal);
     if (exit === undefined) throw new Error(`--version did not end within ${LIMIT_MS / 1_000} seconds`);
     if (exit !== 0) throw new Error(`--version ended with ${exit}`);
   } finally {
-    if (child.pid !== undefined) {
-      await endTree({ attemptId: mark, leader: identityOf(child.pid), graceMs: GRACE_MS, clock });
+    try {
+      if (child.pid !== undefined) {
+        await endTree({ attemptId: mark, leader: identityOf(child.pid), graceMs: GRACE_MS, clock });
+      }
+    } finally {
+      asking.delete(mark);
     }
   }
   const line = await firstLine(child, output, clock);

@@ -164,7 +164,8 @@ export class ChangeReporter {
       return;
     }
     const { pending } = this.#options;
-    const taken = pending.take(now + EARLY_MS, BATCH);
+    // Events are told to whoever listens before the transaction ends: while it fails, not hundreds again and again.
+    const taken = pending.take(now + EARLY_MS, this.#pause > 0 ? 1 : BATCH);
     try {
       if (taken.length > 0) this.#report(taken);
       else this.#save();

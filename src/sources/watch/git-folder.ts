@@ -6,6 +6,8 @@ import type { Clock } from '../../platform/clock.js';
 const LOOK_AGAIN_MS = 5_000;
 /** A rebase counts as being at work for this long after it moved HEAD or the index. */
 const REBASE_STEP_MS = 2_000;
+/** No lock is waited for longer than this. */
+const LONGEST_LOCK_MS = 60_000;
 
 /** The repository that a project lies in. */
 export interface Repository {
@@ -60,7 +62,15 @@ export class GitActivity {
     }
     const folder = this.#repository?.folder;
     if (folder === undefined) return false;
-    return existsSync(join(folder, 'index.lock')) || this.#rebases(folder);
+    return this.#holdsLock(folder) || this.#rebases(folder);
+  }
+
+  /** A git that was killed leaves its lock behind: an old one would hold up every change for nothing. */
+  #holdsLock(folder: string): boolean {
+    const lock = join(folder, 'index.lock');
+    if (!existsSync(lock)) return false;
+    const stats = lstatSync(lock, { throwIfNoEntry: false });
+    return stats !== undefined && this.#clock.now() - stats.ctimeMs < LONGEST_LOCK_MS;
   }
 
   #rebases(folder: string): boolean {

@@ -1,4 +1,11 @@
-import ignore, { type Ignore } from 'ignore';
+import { createRequire } from 'node:module';
+import type { Ignore, Options } from 'ignore';
+
+/**
+ * By `require`, because where packages are reached through symbolic links (`npm link`, pnpm) Node 20 now and then imports it
+ * as an empty object, when another import goes on at the same time.
+ */
+const ignore = createRequire(import.meta.url)('ignore') as (options?: Options) => Ignore;
 
 /** The library keeps every path it was asked about; it is made anew after this many. */
 const FORGET_AFTER = 4_096;
