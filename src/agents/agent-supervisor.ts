@@ -221,6 +221,11 @@ export class AgentSupervisor {
     return { taskId, state: 'queued' };
   }
 
+  /** Tells the end of a task that an earlier daemon stored, and may not have told. */
+  tellEnd(task: StoredTask): void {
+    this.#events.endedEarlier(task);
+  }
+
   /** New settings hold from the next claim on; what runs is left as it is. */
   reconfigure(settings: SupervisorSettings, agents: AgentsConfig): void {
     this.#settings = settings;

@@ -1,6 +1,6 @@
 import type { Log } from '../platform/log.js';
 import type { NewEvent, TaskTopic } from '../protocol/event.js';
-import type { FinalState, TaskState } from '../protocol/task.js';
+import { type FinalState, isFinal, type TaskState } from '../protocol/task.js';
 import type { Outcome, StoredTask } from '../tasks/task-store.js';
 import type { StreamSizes } from './attempt-files.js';
 
@@ -75,6 +75,16 @@ export class TaskEvents {
     const { error: _, ...numbers } = details;
     this.#log.info({ taskId: task.id, attempt: task.attempt, state, ...numbers }, `Task ${state}`);
     this.#tell(END_TOPIC[state], task, state, details);
+  }
+
+  /** Once more, or for the first time: the daemon that stored the end may have been killed before it told it. */
+  endedEarlier(task: StoredTask): void {
+    const { id, state, startedAt, completedAt } = task;
+    if (!isFinal(state)) return;
+    const durationMs =
+      startedAt === null || completedAt === null ? null : Date.parse(completedAt) - Date.parse(startedAt);
+    this.#log.info({ taskId: id, completedAt }, 'The end of a task is told late: rules have missed it');
+    this.ended(task, { ...task, state }, durationMs);
   }
 
   retrying(task: TaskFacts, error: string | null, runAt: number): void {

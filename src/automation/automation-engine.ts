@@ -20,12 +20,13 @@ import type { Facts } from './rules/conditions.js';
 import { dryRun, type TriedRule } from './rules/dry-run.js';
 import { replay } from './rules/replay.js';
 import { RuleIndex } from './rules/rule-index.js';
-import { explainTrigger } from './rules/triggers.js';
 import type { RunContext } from './runs/run-context.js';
 import { type RunRecord, RunRecords, splitOwner } from './runs/run-records.js';
 import { Runs } from './runs/runs.js';
 import { TaskWaits } from './runs/task-waits.js';
+import { TaskEnds } from './task-ends.js';
 import { Traces } from './traces.js';
+import { whyUnseen } from './why-unseen.js';
 
 export interface AutomationOptions {
   db: StateDatabase;
@@ -60,6 +61,8 @@ export class AutomationEngine {
   readonly gates: GateKeeper;
   readonly runs: Runs;
   readonly records: RunRecords;
+  /** Which ends of tasks the rules know. */
+  readonly ends: TaskEnds;
   readonly #options: AutomationOptions;
   readonly #book: RuleBook;
   readonly #lineage: Lineage;
@@ -107,6 +110,7 @@ export class AutomationEngine {
     this.#traces = new Traces(db, clock, (runId) => this.runs.reportsOf(runId));
     this.#questions = new CommandQuestions(options);
     this.#missed = new MissedEvents({ clock, log, take: (event) => this.#take(event) });
+    this.ends = new TaskEnds({ db, clock, log, behind: () => this.#missed.waiting });
     this.#batches = new Batches({
       db,
       clock,
@@ -139,7 +143,9 @@ export class AutomationEngine {
 
   #make(rules: readonly RuleConfig[]): RuleIndex {
     this.#rules = new Map(rules.map((rule) => [rule.id, new ReadyRule(rule)]));
-    return new RuleIndex(rules);
+    const index = new RuleIndex(rules);
+    this.ends.listen((event) => index.candidates(event).length > 0);
+    return index;
   }
 
   /** Takes an event in, within the call that publishes it. Never throws: what cannot be written now is tried again. */
@@ -160,6 +166,7 @@ export class AutomationEngine {
 
   #take(event: AiwgEvent): void {
     this.#lineage.follow(event);
+    const isEnd = this.ends.follow(event);
     const candidates = this.#index.candidates(event);
     if (candidates.length === 0) return;
     const ancestry =
@@ -168,8 +175,9 @@ export class AutomationEngine {
       const rule = this.#rules.get(id);
       return rule !== undefined && this.#decisions.passes(rule, event, ancestry) ? [rule] : [];
     });
-    if (passing.length === 0) return;
+    if (passing.length === 0 && !isEnd) return;
     this.#options.db.transaction(() => {
+      if (isEnd) this.ends.note(event);
       for (const rule of passing) this.#admit(rule, event, ancestry.rules);
     });
   }
@@ -342,11 +350,12 @@ export class AutomationEngine {
   trace(ruleId: string | undefined, limit: number): TraceAnswer {
     const rules = ruleId === undefined ? [...this.#rules.values()] : [this.#rule(ruleId)];
     const silent = rules.filter(({ id }) => !this.#traces.has(id));
+    const newest = this.#options.history().at(-1);
     return {
       entries: this.#traces.list(ruleId, limit),
       unseen: silent
         .slice(0, UNSEEN_LOOKED_AT)
-        .map((rule) => ({ ruleId: rule.id, why: this.#whyUnseen(rule) })),
+        .map((rule) => ({ ruleId: rule.id, why: whyUnseen(rule, this.#batches.waiting(rule.id), newest) })),
     };
   }
 
@@ -354,6 +363,7 @@ export class AutomationEngine {
   async close(): Promise<void> {
     this.#over.abort();
     this.#missed.close();
+    this.ends.close();
     this.#batches.close();
     this.runs.close();
     this.gates.close();
@@ -373,17 +383,6 @@ export class AutomationEngine {
 
   #factsOf(ruleId: string): Facts {
     return this.#rule(ruleId).facts(this.#book, this.#options.clock.now());
-  }
-
-  #whyUnseen(rule: ReadyRule): string {
-    const waiting = this.#batches.waiting(rule.id);
-    if (waiting > 0) return `Events that have triggered it wait for the command of a condition: ${waiting}.`;
-    const newest = this.#options.history().at(-1);
-    if (newest === undefined) return 'There has been no event yet.';
-    const { matches, why } = explainTrigger(rule.config, newest);
-    return matches
-      ? `The newest event, ${newest.type}, came before the rule, or is being judged: ${why}.`
-      : `No event has triggered it. The newest event, ${newest.type}: ${why}.`;
   }
 
   #rule(ruleId: string): ReadyRule {

@@ -39,6 +39,10 @@ export class MissedEvents {
     else if (!this.#taken(event)) this.#add(event);
   }
 
+  get waiting(): boolean {
+    return this.#events.length > 0;
+  }
+
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();

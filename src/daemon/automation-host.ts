@@ -52,7 +52,7 @@ export class AutomationHost {
 
   /** Takes up what an earlier daemon was at. Before the tasks are taken over: rules wait for them to end. */
   async start(): Promise<void> {
-    if (this.#isNeeded(this.#options.config())) await this.#ensure();
+    if (this.#isNeeded(this.#options.config())) await (await this.#ensure()).tellMissedEnds();
   }
 
   /** From now on things happen. */

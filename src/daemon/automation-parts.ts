@@ -11,6 +11,7 @@ import type { TaskStore } from '../tasks/task-store.js';
 import { automationHandlers } from './automation-handlers.js';
 import type { AutomationHostOptions } from './automation-host.js';
 import { builtInActions } from './built-in-actions.js';
+import { tellMissedEnds } from './missed-ends.js';
 import type { AutomationHandlers } from './rpc-handlers.js';
 import { runOutcomes } from './run-outcomes.js';
 import { Sources } from './sources.js';
@@ -20,6 +21,8 @@ import type { Ground } from './subsystems.js';
 /** All of it, at work. */
 export interface OpenAutomation {
   handlers: AutomationHandlers;
+  /** Tells rules the ends of tasks that an earlier daemon stored, and could not tell any more. */
+  tellMissedEnds: () => Promise<void>;
   startSources: () => Promise<void>;
   reconfigure: (config: Config, before: Config) => Promise<void>;
   status: () => Pick<DaemonStatus['subsystems'], 'automation' | 'file_watcher' | 'scheduler' | 'webhook'>;
@@ -51,6 +54,8 @@ export async function openAutomation({
         now: () => ground.clock.now(),
         jobConfigs: () => config().schedule.jobs,
       }),
+      tellMissedEnds: () =>
+        tellMissedEnds({ store, ends: made.engine.ends, tell: (task) => supervisor.tellEnd(task) }),
       startSources: () => sources.start(),
       reconfigure: async (next, before) => {
         made.engine.reconfigure(next.rules);

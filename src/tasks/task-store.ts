@@ -120,6 +120,14 @@ export interface Release {
   countsAsAttempt: boolean;
 }
 
+/** That a task ended, without the task. */
+export interface EndedTask {
+  id: string;
+  state: FinalState;
+  /** When, in milliseconds since 1970. */
+  at: number;
+}
+
 export interface ListQuery {
   state?: TaskState;
   agent?: string;
@@ -189,6 +197,11 @@ export interface TaskStore extends AsyncDisposable {
   nextRunAt(): Promise<number | null>;
   /** Up to `limit` tasks that ended before `before`, the earliest first: their files go, and then they are forgotten. */
   endedBefore(before: number, limit: number): Promise<string[]>;
+  /**
+   * Up to `limit` ends of tasks, from `at` (ms since 1970) on, the earliest first; with `id` those that come after that
+   * task's: the last one of a page leads to the next.
+   */
+  endedSince(from: { at: number; id?: string }, limit: number): Promise<EndedTask[]>;
   /** Forgets those of the tasks that have ended; returns how many. */
   forget(ids: readonly string[]): Promise<number>;
   /**

@@ -8,6 +8,7 @@ import { seqOf, taskIdOf } from '../tasks/task-id.js';
 import type {
   Claim,
   ClaimRequest,
+  EndedTask,
   Heartbeat,
   ListQuery,
   NewTask,
@@ -241,6 +242,20 @@ export class MemoryTaskStore implements TaskStore {
       .toSorted((a, b) => endOf(a) - endOf(b) || a.seq - b.seq)
       .slice(0, limit)
       .map(({ task }) => task.id);
+  }
+
+  async endedSince({ at, id }: { at: number; id?: string }, limit: number): Promise<EndedTask[]> {
+    this.#checkOpen();
+    requireWholeNumber('limit', limit, 0, 1000);
+    const past = id === undefined ? -1 : (seqOf(id) ?? -1);
+    return [...this.#entries.values()]
+      .flatMap(({ seq, task: { state, completedAt } }) =>
+        isFinal(state) && completedAt !== null ? [{ seq, state, at: Date.parse(completedAt) }] : [],
+      )
+      .filter((end) => end.at > at || (end.at === at && end.seq > past))
+      .toSorted((a, b) => a.at - b.at || a.seq - b.seq)
+      .slice(0, limit)
+      .map(({ seq, state, at: endedAt }) => ({ id: taskIdOf(seq), state, at: endedAt }));
   }
 
   async forget(ids: readonly string[]): Promise<number> {

@@ -1,4 +1,4 @@
-import type { StoredTask } from '../tasks/task-store.js';
+import type { Claim, EndedTask, StoredTask } from '../tasks/task-store.js';
 import {
   BACK,
   claim,
@@ -137,6 +137,42 @@ export function taskRecordsSuite(name: string, engine: TaskStoreEngine, tools: T
       expect(await store.get('task-0001')).toBe(undefined);
       expect((await store.counts()).total).toBe(3);
       expect((await store.submit([newTask()]))[0]?.id).toBe('task-0005');
+    });
+
+    it('tells which tasks ended since a time, the earliest first, page by page', async (store, clock) => {
+      await store.submit([newTask(), newTask(), newTask(), newTask()]);
+      const [first, second, third] = (await claim(store, 3)) as [Claim, Claim, Claim];
+      await store.finish(third.token, DONE);
+      clock.advance(10);
+      const since = clock.now();
+      await Promise.all([
+        store.finish(second.token, { ...DONE, state: 'failed' }),
+        store.finish(first.token, DONE),
+      ]);
+      clock.advance(10);
+      await store.requestCancel('task-0004');
+      const ends = [
+        { id: 'task-0001', state: 'completed', at: since },
+        { id: 'task-0002', state: 'failed', at: since },
+        { id: 'task-0004', state: 'cancelled', at: since + 10 },
+      ];
+      expect(await store.endedSince({ at: since }, 10)).toEqual(ends);
+      expect(await store.endedSince({ at: since - 10 }, 1)).toEqual([
+        { id: 'task-0003', state: 'completed', at: since - 10 },
+      ]);
+      const paged: EndedTask[] = [];
+      for (let page = await store.endedSince({ at: since }, 1); page.length > 0; ) {
+        paged.push(...page);
+        page = await store.endedSince(paged.at(-1) as EndedTask, 1);
+      }
+      expect(paged).toEqual(ends);
+      expect(await codeOf(store.endedSince({ at: 0 }, 1001))).toBe('INVALID_PARAMS');
+      // One that is queued anew has not ended.
+      await store.requeue('task-0002');
+      expect((await store.endedSince({ at: since }, 10)).map(({ id }) => id)).toEqual([
+        'task-0001',
+        'task-0004',
+      ]);
     });
 
     it('takes in tasks of another store with their ids, task-0000 too', async (store, clock) => {

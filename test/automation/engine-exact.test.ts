@@ -141,6 +141,41 @@ test('property: killed again and again at any steps, the outcome is the same', a
   );
 }, 60_000);
 
+test('killed at each single step of the ends of tasks, the daemon tells each end to the rules once', async () => {
+  const rules = [
+    { id: 'go', trigger: { type: 'event', topic: 'go' }, action: { type: 'submit_task', prompt: 'Go' } },
+    {
+      id: 'after',
+      trigger: { type: 'event', topic: 'task:completed' },
+      action: { type: 'submit_task', prompt: 'After {{payload.taskId}}' },
+    },
+    {
+      id: 'last',
+      trigger: { type: 'task:completed', source: 'supervisor', pattern: null },
+      conditions: [{ field: 'payload.ruleId', operator: 'equals', value: 'after' }],
+      action: { type: 'submit_task', prompt: 'Last {{payload.taskId}}' },
+    },
+  ];
+  const tell = async (killAt: number): Promise<{ rig: Rig; steps: number }> => {
+    const rig = await Rig.open({ rules });
+    rig.publish('go');
+    rig.life.steps = 0;
+    rig.life.killAt = killAt;
+    await live(rig);
+    return { rig, steps: rig.life.steps };
+  };
+  const { steps } = await tell(Number.POSITIVE_INFINITY);
+  expect(steps).toBeGreaterThan(20);
+  for (let killAt = 1; killAt <= steps; killAt += 1) {
+    const { rig } = await tell(killAt);
+    const prompts = rig.tasks.all.map(({ prompt }) => prompt);
+    expect(prompts, `killed at step ${killAt}`).toEqual(['Go', 'After "task-0001"', 'Last "task-0002"']);
+    expect(rig.tasks.open).toEqual([]);
+    expect(rig.engine.status().rules.map(({ firedCount }) => firedCount)).toEqual([1, 1, 1]);
+    rig.kill();
+  }
+}, 60_000);
+
 test('a webhook that was on its way when the daemon was killed is sent again, under the same id', async () => {
   const heard: unknown[] = [];
   let hold = true;

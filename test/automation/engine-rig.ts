@@ -1,14 +1,17 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { TaskEvents } from '#aiwgd/agents/task-events.js';
 import { AutomationEngine } from '#aiwgd/automation/automation-engine.js';
 import { JobRuns } from '#aiwgd/automation/job-runs.js';
 import type { BuiltIn, CommandPort } from '#aiwgd/automation/ports.js';
+import { tellMissedEnds } from '#aiwgd/daemon/missed-ends.js';
 import { EventRouter } from '#aiwgd/events/event-router.js';
 import type { Log } from '#aiwgd/platform/log.js';
 import type { TraceEntry } from '#aiwgd/protocol/automation.js';
 import type { JobAction, RuleConfig } from '#aiwgd/protocol/config/config-schema.js';
 import { parseConfig } from '#aiwgd/protocol/config/read-config.js';
 import type { AiwgEvent, NewEvent } from '#aiwgd/protocol/event.js';
+import type { FinalState } from '#aiwgd/protocol/task.js';
 import { FakeClock } from '#aiwgd/testing/fake-clock.js';
 import { tempFolder } from '../support/temp.js';
 import { type FakeTask, Life, MortalDatabase, Tasks, taskEvent } from './engine-world.js';
@@ -21,6 +24,8 @@ export interface RigOptions {
   environment?: Record<string, string>;
   commands?: CommandPort;
 }
+
+const SILENT: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 const NO_COMMANDS: CommandPort = {
   run: () => Promise.reject(new Error('no command was expected')),
@@ -106,7 +111,7 @@ export class Rig {
       log,
       rules: this.rules,
       publish,
-      tasks: this.tasks.port(life, publish),
+      tasks: this.tasks.port(life, clock, publish),
       commands: this.#options.commands ?? NO_COMMANDS,
       deadLetters: {
         add: (letter) => void router.deadLetters.add(letter),
@@ -191,7 +196,19 @@ export class Rig {
     if (rules !== undefined) this.rules = rulesOf(...rules);
     this.#daemon = this.#make(now);
     await this.engine.start();
+    await this.tellMissedEnds();
     await this.idle();
+  }
+
+  /** As the daemon does at its start. */
+  tellMissedEnds(): Promise<void> {
+    const { router, engine } = this;
+    const events = new TaskEvents((event) => void router.publish(event), SILENT);
+    return tellMissedEnds({
+      store: this.tasks.store,
+      ends: engine.ends,
+      tell: (task) => events.endedEarlier(task),
+    });
   }
 
   publish(type: string, payload: Record<string, unknown> = {}, more: Partial<NewEvent> = {}): AiwgEvent {
@@ -228,13 +245,20 @@ export class Rig {
 
   async endTask(
     task: FakeTask | undefined,
-    state: 'completed' | 'failed' | 'timeout' | 'cancelled' = 'completed',
+    state: FinalState = 'completed',
     more: { result?: string; error?: string } = {},
   ): Promise<void> {
     if (task === undefined) throw new Error('there is no such task');
-    Object.assign(task, { state, ...more });
+    this.storeEnd(task, state, more);
+    // A daemon that is killed now tells it to nobody.
+    this.life.step();
     this.router.publish(taskEvent(task, `task:${state}`));
     await this.idle();
+  }
+
+  /** The end is in the queue, and not told. */
+  storeEnd(task: FakeTask, state: FinalState = 'completed', more: object = {}): void {
+    Object.assign(task, { state, endedAt: this.clock.now(), ...more });
   }
 
   /** Ends the tasks that are open, and those that follow from that, until none is. */

@@ -3,7 +3,8 @@ import { StateDatabase } from '#aiwgd/database/state-database.js';
 import type { Log } from '#aiwgd/platform/log.js';
 import { AiwgdError } from '#aiwgd/protocol/errors.js';
 import type { NewEvent } from '#aiwgd/protocol/event.js';
-import type { TaskState } from '#aiwgd/protocol/task.js';
+import { isFinal, type TaskState } from '#aiwgd/protocol/task.js';
+import type { StoredTask } from '#aiwgd/tasks/task-store.js';
 import type { FakeClock } from '#aiwgd/testing/fake-clock.js';
 
 /** The daemon was killed: nothing that it would have done afterwards happens. */
@@ -86,15 +87,57 @@ export interface FakeTask extends ActionTask {
   state: TaskState;
   result: string | null;
   error: string | null;
+  endedAt: number | null;
 }
 
 /** The queue of tasks, which outlives every daemon; a test ends its tasks. */
 export class Tasks {
+  /** How often the queue was asked for ends. */
+  asked = 0;
   readonly all: FakeTask[] = [];
   /** What the next submissions throw. */
   readonly refusals: Error[] = [];
 
-  port(life: Life, publish: (event: NewEvent) => void): TaskPort {
+  /** What a daemon reads of the queue at its start. */
+  readonly store = {
+    endedSince: async ({ at: from, id: past = '' }: { at: number; id?: string }, limit: number) => {
+      this.asked += 1;
+      return this.all
+        .flatMap(({ id, state, endedAt: at }) => (isFinal(state) && at !== null ? [{ id, state, at }] : []))
+        .filter(({ id, at }) => at > from || (at === from && id > past))
+        .toSorted((a, b) => a.at - b.at || a.id.localeCompare(b.id))
+        .slice(0, limit);
+    },
+    get: async (taskId: string) => {
+      const task = this.all.find(({ id }) => id === taskId);
+      return task === undefined ? undefined : storedTask(task);
+    },
+  };
+
+  /** A task that somebody submits. */
+  add(): FakeTask {
+    const id = `task-${String(this.all.length + 1).padStart(4, '0')}`;
+    const task: FakeTask = {
+      id,
+      prompt: '',
+      agent: null,
+      priority: 0,
+      state: 'running',
+      source: 'rule',
+      ruleId: null,
+      causedBy: null,
+      metadata: {},
+      once: id,
+      launch: { event: {}, env: {}, literals: {} },
+      result: null,
+      error: null,
+      endedAt: null,
+    };
+    this.all.push(task);
+    return task;
+  }
+
+  port(life: Life, clock: FakeClock, publish: (event: NewEvent) => void): TaskPort {
     return {
       submit: async (task) => {
         await Promise.resolve();
@@ -104,7 +147,7 @@ export class Tasks {
         const known = this.all.find(({ once }) => once === task.once);
         if (known !== undefined) return { taskId: known.id };
         const id = `task-${String(this.all.length + 1).padStart(4, '0')}`;
-        const made: FakeTask = { ...task, id, state: 'queued', result: null, error: null };
+        const made: FakeTask = { ...task, id, state: 'queued', result: null, error: null, endedAt: null };
         this.all.push(made);
         life.step();
         publish(taskEvent(made, 'task:queued'));
@@ -119,8 +162,8 @@ export class Tasks {
         await Promise.resolve();
         if (!life.alive) throw new Killed();
         const task = this.all.find(({ id }) => id === taskId);
-        if (task === undefined || ['completed', 'failed', 'cancelled'].includes(task.state)) return false;
-        task.state = 'cancelled';
+        if (task === undefined || isFinal(task.state)) return false;
+        Object.assign(task, { state: 'cancelled', endedAt: clock.now() });
         publish(taskEvent(task, 'task:cancelled'));
         return true;
       },
@@ -140,5 +183,31 @@ export function taskEvent(task: FakeTask, type: string): NewEvent {
     source: 'supervisor',
     payload: { taskId: id, state, agent, priority, attempt: 1, ...(ruleId === null ? {} : { ruleId }) },
     ...(causedBy === null ? {} : { cause: causedBy }),
+  };
+}
+
+/** As the store holds it. */
+function storedTask({ launch, once, endedAt, ...task }: FakeTask): StoredTask {
+  const ended = endedAt === null ? null : new Date(endedAt).toISOString();
+  return {
+    ...task,
+    createdAt: ended ?? '',
+    startedAt: ended,
+    completedAt: ended,
+    key: once,
+    timeoutMs: null,
+    metadata: { launch },
+    pid: null,
+    outputBytes: 0,
+    attempt: 1,
+    maxAttempts: 1,
+    runAt: null,
+    waitReason: null,
+    cwd: null,
+    exitCode: 0,
+    signal: null,
+    sessionId: null,
+    costUsd: null,
+    usage: null,
   };
 }

@@ -186,7 +186,8 @@ class Driver {
         return store.requeue(id);
       case 'forget': {
         const ids = await store.endedBefore(this.#clock.now() - c.ago, c.limit);
-        return [ids, await store.forget([...ids, 'task-0001'])];
+        const since = await store.endedSince({ at: this.#clock.now() - c.ago, id: ids[0] ?? id }, c.limit);
+        return [ids, since, await store.forget([...ids, 'task-0001'])];
       }
       case 'list':
         return store.list({

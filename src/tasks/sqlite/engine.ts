@@ -4,7 +4,15 @@ import { AiwgdError } from '../../protocol/errors.js';
 import { isFinal, TASK_STATES, type TaskCounts, type TaskState } from '../../protocol/task.js';
 import type { SeqQuery } from '../list-query.js';
 import { taskIdOf } from '../task-id.js';
-import type { ClaimRequest, Heartbeat, Outcome, Progress, Release, Submitted } from '../task-store.js';
+import type {
+  ClaimRequest,
+  EndedTask,
+  Heartbeat,
+  Outcome,
+  Progress,
+  Release,
+  Submitted,
+} from '../task-store.js';
 import { type ClaimRow, type ImportRow, type NewTaskRow, parseToken, type TaskRow } from './rows.js';
 import { prepareFinders, prepareStatements } from './statements.js';
 
@@ -247,6 +255,14 @@ export class Engine {
 
   endedBefore(before: number, limit: number): string[] {
     return seqsOf(this.#find.endedBefore.all(before, limit)).map(taskIdOf);
+  }
+
+  /** @param past The number of the task whose end comes before; -1 where there is none. */
+  endedSince(at: number, past: number, limit: number): EndedTask[] {
+    const rows = this.#find.endedSince.all({ at, past, limit }) as (Omit<EndedTask, 'id'> & {
+      seq: number;
+    })[];
+    return rows.map(({ seq, ...end }) => ({ id: taskIdOf(seq), ...end }));
   }
 
   forget(seqs: readonly number[]): number {

@@ -7,7 +7,14 @@ import type { TaskRow } from './rows.js';
 /** A batch ends where the texts of its answers come to more than this: they all go to the main thread at once. */
 const ANSWER_CHARACTERS = 16 * 1024 * 1024;
 
-const READS: ReadonlySet<Operation['name']> = new Set(['get', 'list', 'counts', 'nextRunAt', 'endedBefore']);
+const READS: ReadonlySet<Operation['name']> = new Set([
+  'get',
+  'list',
+  'counts',
+  'nextRunAt',
+  'endedBefore',
+  'endedSince',
+]);
 
 /**
  * Carries out a batch as one transaction, one flush of the disk. An operation that fails is undone alone. When the

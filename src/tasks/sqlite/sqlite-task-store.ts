@@ -9,6 +9,7 @@ import { seqOf } from '../task-id.js';
 import type {
   Claim,
   ClaimRequest,
+  EndedTask,
   Heartbeat,
   ListQuery,
   NewTask,
@@ -154,6 +155,12 @@ class SqliteTaskStore implements TaskStore {
   async endedBefore(before: number, limit: number): Promise<string[]> {
     requireWholeNumber('limit', limit, 0, 1000);
     return this.#run({ name: 'endedBefore', args: [before, limit] });
+  }
+
+  async endedSince({ at, id }: { at: number; id?: string }, limit: number): Promise<EndedTask[]> {
+    requireWholeNumber('limit', limit, 0, 1000);
+    const past = id === undefined ? undefined : seqOf(id);
+    return this.#run({ name: 'endedSince', args: [at, past ?? -1, limit] });
   }
 
   async forget(ids: readonly string[]): Promise<number> {

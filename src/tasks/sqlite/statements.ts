@@ -75,7 +75,7 @@ export function prepareStatements(db: DatabaseSyncInstance) {
   };
 }
 
-/** The statements that find tasks: each one a seek in one index, and answered from it alone. */
+/** The statements that find tasks: each one a seek in one index. */
 export function prepareFinders(db: DatabaseSyncInstance) {
   return {
     nextReadyAgent: db.prepare(`
@@ -99,5 +99,8 @@ export function prepareFinders(db: DatabaseSyncInstance) {
       SELECT min(run_at) AS at FROM tasks INDEXED BY tasks_delayed WHERE state = 'queued' AND run_at IS NOT NULL`),
     endedBefore: db.prepare(`
       SELECT seq FROM tasks INDEXED BY tasks_ended WHERE completed_at < ? ORDER BY completed_at, seq LIMIT ?`),
+    endedSince: db.prepare(`
+      SELECT seq, state, completed_at AS at FROM tasks INDEXED BY tasks_ended
+      WHERE completed_at >= :at AND (completed_at > :at OR seq > :past) ORDER BY completed_at, seq LIMIT :limit`),
   };
 }
