@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { GitActivity } from '#aiwgd/sources/watch/git-folder.js';
 import { FakeClock } from '#aiwgd/testing/index.js';
 import { tempFolder, until } from '../support/temp.js';
-import { Watching } from './watching.js';
+import { older, Watching } from './watching.js';
 
 function git(cwd: string, ...args: string[]): void {
   const identity = ['-c', 'user.name=T', '-c', 'user.email=t@example.org', '-c', 'init.defaultBranch=main'];
@@ -23,7 +23,8 @@ describe('while git changes the working tree', () => {
     for (const content of ['y', 'x']) project.write('kept', content);
     project.write('changed', 'longer');
     project.write('brief');
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await until('all three are held back', () => project.watcher!.status().waiting >= 3);
+    await older(project.path('brief'));
     rmSync(project.path('brief'));
     expect(project.events).toEqual([]);
     expect(project.watcher!.status().waiting).toBeGreaterThan(0);

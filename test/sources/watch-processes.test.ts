@@ -70,6 +70,20 @@ function reportsIn(path: string): string[] {
   }
 }
 
+/** kill -9 at a random moment of its work, at most so many milliseconds from now. */
+async function killWithin(child: WatchingProcess, ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  await child.kill();
+}
+
+/** Lets a last process find what the killed ones have not told, and compares what all of them told. */
+async function expectReported(root: string, database: string, expected: readonly string[]): Promise<void> {
+  const last = await new WatchingProcess(root, database, { debounce_ms: 5 }).ready();
+  await last.settled();
+  await last.kill();
+  expect(reportsIn(database).toSorted()).toEqual(expected.toSorted());
+}
+
 describe('a watcher', () => {
   it('that is killed at any moment of a burst reports each change exactly once, over all its lives', async () => {
     const root = tempFolder();
@@ -97,14 +111,9 @@ describe('a watcher', () => {
         rmSync(join(root, `d${(index + 25) % 7}`, `old${index + 25}`));
         expected.push(`file.delete d${(index + 25) % 7}/old${index + 25}`);
       }
-      const pause = Math.floor(random() * 30);
-      await new Promise((resolve) => setTimeout(resolve, pause));
-      await child.kill();
+      await killWithin(child, random() * 30);
     }
-    const last = await new WatchingProcess(root, database, { debounce_ms: 5 }).ready();
-    await last.settled();
-    await last.kill();
-    expect(reportsIn(database).toSorted()).toEqual(expected.toSorted());
+    await expectReported(root, database, expected);
   });
 
   it('that is killed before it has saved what it found takes no old file for a new one, and misses no new one', async () => {
@@ -125,14 +134,9 @@ describe('a watcher', () => {
         appendFileSync(join(root, `d${old % 50}`, `old${old}`), 'y');
         expected.push(`file.modify d${old % 50}/old${old}`);
       }
-      const pause = Math.floor(random() * 20);
-      await new Promise((resolve) => setTimeout(resolve, pause));
-      await child.kill();
+      await killWithin(child, random() * 20);
     }
-    const last = await new WatchingProcess(root, database, { debounce_ms: 5 }).ready();
-    await last.settled();
-    await last.kill();
-    expect(reportsIn(database).toSorted()).toEqual(expected.toSorted());
+    await expectReported(root, database, expected);
   });
 
   it('that is stopped while 20,000 files are made, renamed and removed misses none', async () => {

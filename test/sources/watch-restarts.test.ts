@@ -1,7 +1,7 @@
 import { appendFileSync, chmodSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { until } from '../support/temp.js';
-import { Watching, watchConfig } from './watching.js';
+import { older, Watching, watchConfig } from './watching.js';
 
 describe('a new start', () => {
   it('reports what changed meanwhile before it is ready, and nothing else', async () => {
@@ -62,7 +62,7 @@ describe('a new start', () => {
     project.db!.run('UPDATE watched_paths SET since = ?', Date.now());
     project.db!.run("DELETE FROM watched_files WHERE path LIKE 'old1%'");
     await project.stop();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await older(project.path('old49'));
     project.write('new');
     project.write('old2', 'changed');
     project.write('old11', 'changed');
@@ -74,11 +74,11 @@ describe('a new start', () => {
     const project = new Watching();
     for (const path of ['src/a', 'src/b.log', 'src/c.tmp', 'lib/d']) project.write(path);
     project.write('.gitignore', '*.tmp\n');
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await older(project.path('.gitignore'));
     await project.start({ paths: ['src'], ignore: ['*.log'] });
     await until('the table is saved', () => tableIsComplete(project));
     await project.stop();
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await older(project.path('.gitignore'));
     project.write('src/new');
     project.write('src/a', 'changed');
     await project.start({ paths: ['src', 'lib'] });
@@ -86,7 +86,7 @@ describe('a new start', () => {
     await until('the table is saved', () => tableIsComplete(project));
     await project.stop();
     project.clear();
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await older(project.path('src/new'));
     project.write('.gitignore', '');
     project.write('lib/new');
     await project.start({ paths: ['src', 'lib'] });

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import { onTestFinished } from 'vitest';
@@ -105,4 +105,9 @@ export class Watching {
 
 export function reportOf({ type, payload }: NewEvent): string {
   return `${type.replace('file.', '')} ${String(payload['path'])}`;
+}
+
+/** Waits until a file was last changed so long ago that no clock of the kernel takes what comes next for the same moment. */
+export async function older(path: string): Promise<void> {
+  await until(`${path} is older`, () => Date.now() - lstatSync(path).ctimeMs > 100);
 }
