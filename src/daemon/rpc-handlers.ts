@@ -1,5 +1,6 @@
 import type { EventRouter } from '../events/event-router.js';
 import type { Handlers } from '../ipc/rpc-server.js';
+import { AiwgdError } from '../protocol/errors.js';
 import type { MethodName, ParamsOf, ResultOf } from '../protocol/method-types.js';
 import { VERSION } from '../protocol/version.js';
 import { callingTask } from './calling-task.js';
@@ -17,7 +18,7 @@ export interface HandlerParts extends TaskHandlerParts {
   router: EventRouter;
   status(): Promise<ResultOf<'daemon.status'>>;
   reload(): Promise<ResultOf<'daemon.reload'>>;
-  stop(wish: ParamsOf<'daemon.stop'>): void;
+  stop(wish: Omit<ParamsOf<'daemon.stop'>, 'pid'>): void;
 }
 
 const DEFAULT_HISTORY_ROWS = 100;
@@ -41,7 +42,13 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
     ping: () => ({ pong: true, pid: process.pid, version: VERSION }),
     'daemon.status': () => parts.status(),
     'daemon.reload': () => parts.reload(),
-    'daemon.stop': (wish) => {
+    'daemon.stop': ({ pid, ...wish }) => {
+      if (pid !== undefined && pid !== process.pid) {
+        throw new AiwgdError(
+          'CONFLICT',
+          `This daemon (PID ${process.pid}) has taken the place of PID ${pid}.`,
+        );
+      }
       parts.stop(wish);
       return { stopping: true };
     },

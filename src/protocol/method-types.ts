@@ -70,7 +70,10 @@ export interface MethodTypes {
   'rpc.discover': { params: NoParams; result: Record<string, unknown> };
   'daemon.status': { params: NoParams; result: DaemonStatus };
   'daemon.reload': { params: NoParams; result: { changed: string[] } };
-  'daemon.stop': { params: { graceMs?: number; keepAgents?: boolean }; result: { stopping: true } };
+  'daemon.stop': {
+    params: { graceMs?: number; keepAgents?: boolean; pid?: number };
+    result: { stopping: true };
+  };
   'task.submit': { params: SubmitParams; result: { taskId: string; state: TaskState; deduped: boolean } };
   'task.cancel': { params: { taskId: string }; result: { cancelled: boolean } };
   'task.retry': { params: { taskId: string }; result: { taskId: string; state: TaskState } };

@@ -194,6 +194,10 @@ export const METHODS: MethodTable = {
         v.exactOptional(v.boolean()),
         'True: running agents are not told and not ended; their output goes on being recorded, and the next daemon reports how they end',
       ),
+      pid: about(
+        v.exactOptional(wholeNumber(1)),
+        'The daemon that is meant: another one, which has taken its place meanwhile, answers CONFLICT and goes on',
+      ),
     }),
     result: object({ stopping: literal(true) }),
   },

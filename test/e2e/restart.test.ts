@@ -63,6 +63,17 @@ describe('restart', () => {
     }
   });
 
+  it('is never of the daemon that has taken the place of the one that was meant', async () => {
+    const project = await atWork();
+    const { pid } = project.daemon();
+    const client = await project.connect();
+    await expect(client.daemon.stop({ keepAgents: true, pid: pid + 1 })).rejects.toMatchObject({
+      code: 'CONFLICT',
+    });
+    expect(project.daemon().pid).toBe(pid);
+    await project.ok(['ping']);
+  });
+
   it('again and again, also with an agent that ends in between', async () => {
     const project = await atWork();
     const before = await task(project);

@@ -70,6 +70,9 @@ function reportsIn(path: string): string[] {
   }
 }
 
+/** Polling takes no more than a small share of a processor, and a busy one gives it little. */
+const POLLED_MS = 60_000;
+
 /** kill -9 at a random moment of its work, at most so many milliseconds from now. */
 async function killWithin(child: WatchingProcess, ms: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, ms));
@@ -163,6 +166,7 @@ describe('a watcher', () => {
 
   it.skipIf(process.platform !== 'linux')(
     'polls where the system gives no more watches, says so, and watches again when it does',
+    { timeout: 90_000 },
     async () => {
       const root = tempFolder();
       const database = join(tempFolder(), 'state.db');
@@ -176,14 +180,14 @@ describe('a watcher', () => {
       expect(child.output).toMatch(/fault watch\.limit .*max_user_watches/);
       const files = Array.from({ length: 50 }, (_, index) => `d${index}/f`);
       for (const file of files) writeFileSync(join(root, file), 'x');
-      await until('all are reported', () => reportsIn(database).length === files.length);
+      await until('all are reported', () => reportsIn(database).length === files.length, POLLED_MS);
       for (const file of files) rmSync(join(root, file));
       mkdirSync(join(root, 'd49/deep/er'), { recursive: true });
       writeFileSync(join(root, 'd49/deep/er/g'), 'x');
-      await until('the deletes too', () => reportsIn(database).length === files.length * 2 + 1);
+      await until('the deletes too', () => reportsIn(database).length === files.length * 2 + 1, POLLED_MS);
       expect(reportsIn(database)).toContain('file.create d49/deep/er/g');
       writeFileSync(raised, '');
-      await until('it watches again', () => child.output.includes('fault watch.limit over'));
+      await until('it watches again', () => child.output.includes('fault watch.limit over'), POLLED_MS);
       writeFileSync(join(root, 'd49/deep/er/h'), 'x');
       await until('that is reported', () => reportsIn(database).includes('file.create d49/deep/er/h'));
     },

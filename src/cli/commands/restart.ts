@@ -22,7 +22,7 @@ export async function run({ options, output, clock, onInterrupt }: Context): Pro
   const configFile = readProjectConfig({ args: named === undefined ? [] : [named], options }).file;
   if (daemon !== undefined) {
     requireRoom(paths);
-    await handOver(daemon, clock, () => askToStop(paths, clock, { keepAgents: true }));
+    await handOver(daemon, clock, () => askToStop(paths, clock, { keepAgents: true, pid: daemon.pid }));
   }
   const started = await startDaemon(paths, clock, {
     configFile: configFile === paths.config ? undefined : configFile,

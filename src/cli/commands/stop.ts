@@ -37,7 +37,7 @@ export async function run(context: Context): Promise<number | undefined> {
   const outcome = await stopDaemon(daemon, clock, {
     ...patience,
     force,
-    ...(graceMs === undefined ? {} : { request: () => askToStop(paths, clock, { graceMs }) }),
+    ...(graceMs === undefined ? {} : { request: () => askToStop(paths, clock, { graceMs, pid }) }),
   });
   const killed = outcome === 'killed';
   // Also where somebody else killed it meanwhile, or had told it to leave them; but not those of the next one.

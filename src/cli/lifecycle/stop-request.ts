@@ -9,11 +9,14 @@ import { DEFAULT_GRACE_MS } from './stop-daemon.js';
 
 const REQUEST_LIMIT_MS = 3_000;
 
-/** Asks the daemon over its socket to stop. False where it does not answer: then a signal has to do. Throws INVALID_PARAMS. */
+/**
+ * Asks the daemon of that process id over its socket to stop; whoever has taken its place is left alone. False where it does not answer: then a signal has to do.
+ * Throws INVALID_PARAMS.
+ */
 export async function askToStop(
   paths: ProjectPaths,
   clock: Clock,
-  params: ParamsOf<'daemon.stop'>,
+  params: ParamsOf<'daemon.stop'> & { pid: number },
 ): Promise<boolean> {
   const { askDaemon } = await import('../call-daemon.js');
   try {
@@ -22,6 +25,8 @@ export async function askToStop(
   } catch (error) {
     // It heard us, and said no: a signal would be something else than was wanted.
     if (error instanceof AiwgdError && error.code === 'INVALID_PARAMS') throw error;
+    // Another one answers: the one that was meant has gone.
+    if (error instanceof AiwgdError && error.code === 'CONFLICT') return true;
     // Deaf or half dead: the caller sends the signal that says the same.
     return false;
   }
