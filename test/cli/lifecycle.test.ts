@@ -116,7 +116,7 @@ describe('stop', () => {
     await start();
     expect((await runCli(['stop', '--timeout', '1.5'], { cwd: root })).code).toBe(0);
     const params = readFileSync(join(root, '.aiwg', 'daemon', 'stop-params'), 'utf8');
-    expect(JSON.parse(params)).toEqual({ graceMs: 1_500 });
+    expect(JSON.parse(params)).toEqual({ graceMs: 1_500, pid: expect.any(Number) });
   });
 
   it('with --force sends a second signal', async () => {
