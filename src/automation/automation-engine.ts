@@ -20,6 +20,7 @@ import type { Facts } from './rules/conditions.js';
 import { dryRun, type TriedRule } from './rules/dry-run.js';
 import { replay } from './rules/replay.js';
 import { RuleIndex } from './rules/rule-index.js';
+import { watchedPathOf } from './rules/triggers.js';
 import type { RunContext } from './runs/run-context.js';
 import { type RunRecord, RunRecords, splitOwner } from './runs/run-records.js';
 import { Runs } from './runs/runs.js';
@@ -191,8 +192,8 @@ export class AutomationEngine {
       this.#decisions.waits(rule, event, { quietMs, room });
       return;
     }
-    const path = event.payload['path'];
-    const files = event.source === 'file_watcher' && typeof path === 'string' ? [path] : [];
+    const path = watchedPathOf(event);
+    const files = path === undefined ? [] : [path];
     const { reports } = rule.conditions.explain(event, facts);
     this.#decisions.fire(rule, { ruleId: rule.id, event, files, count: 1, rules, rows: null }, reports);
   }

@@ -1,6 +1,7 @@
 import type { StateDatabase } from '../database/state-database.js';
 import type { Clock, Timer } from '../platform/clock.js';
 import type { AiwgEvent } from '../protocol/event.js';
+import { watchedPathOf } from './rules/triggers.js';
 
 /** Events that a rule acts on together. */
 export interface Batch {
@@ -196,7 +197,7 @@ export class Batches {
   }
 
   #hand(ruleId: string, { event, rules }: Arrival, { id, size }: { id: number; size: number }): void {
-    const path = pathOf(event);
+    const path = watchedPathOf(event);
     const files = path === undefined ? [] : [path];
     this.#options.onDue({ ruleId, event, files, count: 1, rules, rows: { upTo: id, alone: true, size } });
   }
@@ -218,7 +219,7 @@ export class Batches {
       };
       this.#waiting.set(ruleId, waiting);
     }
-    const path = pathOf(event);
+    const path = watchedPathOf(event);
     if (path !== undefined) waiting.files.add(path);
     for (const rule of rules) waiting.rules.add(rule);
     waiting.event = event;
@@ -266,13 +267,7 @@ export class Batches {
 
 /** Whether what waits on disk says all that this event would add to it, but for its number. */
 function addsNothing(waiting: Waiting, { event, rules }: Arrival): boolean {
-  const path = pathOf(event);
+  const path = watchedPathOf(event);
   const counts = path === undefined ? waiting.count >= MOST_WAITING : waiting.files.has(path);
   return counts && rules.every((rule) => waiting.rules.has(rule));
-}
-
-/** The path that an event of the file watcher is about. */
-export function pathOf(event: AiwgEvent): string | undefined {
-  const { path } = event.payload;
-  return event.source === 'file_watcher' && typeof path === 'string' ? path : undefined;
 }

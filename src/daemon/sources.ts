@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { actionWords, type JobRuns } from '../automation/job-runs.js';
 import { triggerJobId } from '../automation/rules/triggers.js';
 import type { StateDatabase } from '../database/state-database.js';
@@ -65,7 +66,7 @@ export class Sources {
     this.scheduler.reconfigure(entriesOf(config));
     if (this.#watcher !== undefined) await this.#watcher.reconfigure(config.watch);
     else await this.#startWatcher(config);
-    if (JSON.stringify(config.webhook) === JSON.stringify(before.webhook)) return;
+    if (isDeepStrictEqual(config.webhook, before.webhook)) return;
     if (this.#webhook !== undefined) await this.#listening(() => this.#webhook?.reconfigure(config.webhook));
     else await this.#startWebhook(config);
   }
