@@ -10,14 +10,63 @@ interface AgentCommon {
   keep_background?: boolean | undefined;
   /** Minutes without progress after which an attempt is ended and resumed; never where absent or null. */
   stall_minutes?: number | null | undefined;
+  /** `worktree`: every task, or conversation, works in a git worktree of its own. */
+  isolation?: 'none' | 'worktree' | undefined;
+  worktree?: WorktreeOptions | undefined;
+  /** `gate`: what the agent may not do by itself, it asks a person for. */
+  approvals?: 'off' | 'gate' | undefined;
+  /** Name of the agent that takes over while a limit of this one's provider holds. */
+  fallback?: string | null | undefined;
+  /** Program and arguments that judge the work after the agent says it is done. */
+  verify?: readonly string[] | null | undefined;
+  verify_rounds?: number | undefined;
+  /** Which settings hold for tasks from outside; `user` where absent. */
+  outside_settings?: 'user' | 'all' | undefined;
+  usd_per_million_tokens?: Prices | null | undefined;
 }
 
-export interface ClaudeAgentConfig extends AgentCommon {
-  provider: 'claude';
-  /** `claude` where absent. */
+export interface WorktreeOptions {
+  submodules: boolean;
+  untracked: 'none' | 'copy';
+  /** Globs of further files to copy. */
+  copy: readonly string[];
+}
+
+/** Dollars for a million tokens. */
+export interface Prices {
+  input: number;
+  /** Null: as the others. */
+  cached_input: number | null;
+  output: number;
+}
+
+interface ProgramAgent extends AgentCommon {
+  /** The provider's name where absent. */
   program?: string | undefined;
+  /** Before our own. */
   args?: readonly string[] | undefined;
   model?: string | null | undefined;
+}
+
+export interface ClaudeAgentConfig extends ProgramAgent {
+  provider: 'claude';
+  permission_mode?: string | null | undefined;
+  allowed_tools?: readonly string[] | undefined;
+  disallowed_tools?: readonly string[] | undefined;
+  append_prompt?: string | null | undefined;
+  max_turns?: number | null | undefined;
+}
+
+export interface CodexAgentConfig extends ProgramAgent {
+  provider: 'codex';
+}
+
+export interface GeminiAgentConfig extends ProgramAgent {
+  provider: 'gemini';
+}
+
+export interface OpencodeAgentConfig extends ProgramAgent {
+  provider: 'opencode';
 }
 
 export interface CommandAgentConfig extends AgentCommon {
@@ -30,12 +79,12 @@ export interface CommandAgentConfig extends AgentCommon {
   output?: 'text' | 'jsonl' | undefined;
 }
 
-/** Programs that a configuration may name, and that tasks are refused for: there is no provider for them. */
-export interface UnsupportedAgentConfig extends AgentCommon {
-  provider: 'codex' | 'gemini' | 'opencode';
-}
-
-export type AgentConfig = ClaudeAgentConfig | CommandAgentConfig | UnsupportedAgentConfig;
+export type AgentConfig =
+  | ClaudeAgentConfig
+  | CodexAgentConfig
+  | GeminiAgentConfig
+  | OpencodeAgentConfig
+  | CommandAgentConfig;
 
 /** The agents of a project. `default_agent` names one of them. */
 export interface AgentsConfig {

@@ -381,5 +381,5 @@ function programFor(plan: AttemptPlan, request: LaunchRequest): string {
 /** The verdict on an attempt that has nothing but a reason. */
 export function failure(error: string, failureClass: Verdict['failureClass']): Verdict {
   const nothing = { result: null, sessionId: null, costUsd: null, usage: null, retryAt: null };
-  return { ok: false, error, failureClass, ...nothing };
+  return { ok: false, error, failureClass, ...nothing, tokens: null, sessionTotals: null, surprises: [] };
 }

@@ -48,6 +48,10 @@ export function launchAttempt(
     prompt: input,
     subAgent,
     resume: task.sessionId,
+    maxBudgetUsd: null,
+    baseline: claim.baseline,
+    outside: launch?.outside ?? false,
+    allowed: [],
   });
   const { env: fixed = {}, env_allow: allow = [], ...config } = agent.config;
   const plan = planOf(claim, agent.config, agent.provider, settings, deps);
@@ -145,7 +149,7 @@ function outputOf(folder: string): number {
 }
 
 function planOf(
-  { task, attemptId }: Claim,
+  { task, attemptId, baseline }: Claim,
   config: AgentConfig,
   provider: AgentProvider,
   settings: AttemptSettings,
@@ -157,7 +161,7 @@ function planOf(
     attemptId,
     attempt: task.attempt,
     folder: deps.attemptFolder(task.id, task.attempt),
-    parser: provider.createParser(),
+    parser: provider.createParser({ baseline }),
     timeoutMs: task.timeoutMs ?? settings.actionTimeoutMs,
     stallMs: stall === undefined || stall === null ? null : stall * 60_000,
     killGraceMs: settings.killGraceMs,

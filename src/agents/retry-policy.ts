@@ -44,6 +44,9 @@ const POLICIES: Readonly<Record<FailureClass, Policy>> = {
   session_gone: { again: 'always', firstDelayMs: 0, resumes: false },
 };
 
+/** What most releases do not tell. */
+const NOTHING_MORE = { charge: null, feedback: null, goneSession: null };
+
 const LONGEST_DELAY_MS = 5 * MINUTE;
 /** Part of a delay that is left to chance, so that tasks which failed together do not come back together. */
 const JITTER = 0.2;
@@ -145,6 +148,7 @@ function finish(claim: Claim, end: AttemptEnd, state: FinalState, error: string 
     costUsd,
     usage,
     outputBytes: end.outputBytes,
+    charge: null,
   };
   return { kind: 'finish', outcome };
 }
@@ -177,6 +181,7 @@ function release(
       outputBytes: end.outputBytes,
       usesRetry: how.usesRetry ?? false,
       countsAsAttempt: how.counts ?? true,
+      ...NOTHING_MORE,
     },
   };
 }
@@ -206,6 +211,7 @@ export function untouched(claim: Claim, error: string | null): Release {
     outputBytes: 0,
     usesRetry: false,
     countsAsAttempt: false,
+    ...NOTHING_MORE,
   };
 }
 
@@ -229,6 +235,7 @@ export function settleInterrupted(claim: Claim, cancelRequested: boolean): Settl
       outputBytes,
       usesRetry: false,
       countsAsAttempt: true,
+      ...NOTHING_MORE,
     },
   };
 }
@@ -247,6 +254,6 @@ export function bareEnd(
   error: string,
   { sessionId, outputBytes }: Pick<Outcome, 'sessionId' | 'outputBytes'>,
 ): Settlement {
-  const nothing = { result: null, exitCode: null, signal: null, costUsd: null, usage: null };
+  const nothing = { result: null, exitCode: null, signal: null, costUsd: null, usage: null, charge: null };
   return { kind: 'finish', outcome: { state, error, sessionId, outputBytes, ...nothing } };
 }

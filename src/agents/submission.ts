@@ -13,6 +13,9 @@ export interface Submission extends SubmitParams {
   causedBy?: string | null;
   /** A name under which it is submitted once for ever. */
   once?: string | null;
+  conversation?: string | null;
+  /** Id of a task whose conversation it is to go on. */
+  resumes?: string | null;
   /** What goes along with it; with a `command` it runs that in place of an agent, and its prompt is only shown. */
   launch?: TaskLaunch | null;
 }
@@ -31,6 +34,8 @@ const DEFAULTS = {
   causedBy: null,
   once: null,
   launch: null,
+  conversation: null,
+  resumes: null,
 } as const;
 
 /** Checks a submission and fills in what it leaves open. Throws INVALID_PARAMS with the reason. */
@@ -59,8 +64,13 @@ export function newTask(
     ruleId: given.ruleId,
     causedBy: given.causedBy ?? given.cause ?? null,
     launch,
+    conversation: given.conversation,
+    resumes: given.resumes,
   };
 }
+
+/** What is decided when its turn has come. */
+const NOTHING_MORE = { resume: null, maxBudgetUsd: null, baseline: null, outside: false, allowed: [] };
 
 /** A prompt that the agent cannot take is refused now, not after its turn has come. */
 function checkedAgent(
@@ -69,7 +79,7 @@ function checkedAgent(
 ): string | null {
   const resolved = catalogue.resolve(agent);
   if (resolved === undefined) throw invalid(catalogue.describeUnknown(agent));
-  resolved.agent.provider.prepare({ prompt, subAgent: resolved.subAgent, resume: null });
+  resolved.agent.provider.prepare({ prompt, subAgent: resolved.subAgent, ...NOTHING_MORE });
   return agent;
 }
 

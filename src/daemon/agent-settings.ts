@@ -16,11 +16,10 @@ export function supervisorSettings({ daemon }: Config): {
   };
 }
 
-/** The agents of the configuration that this version can run; its warnings name the others. */
+/** The agents of the configuration. */
 export function agentsConfig({ default_agent, agents }: Config): AgentsConfig {
   const runnable: Record<string, RunnableAgent> = {};
   for (const [name, { max_parallel, ...agent }] of Object.entries(agents)) {
-    if (agent.provider !== 'claude' && agent.provider !== 'command') continue;
     runnable[name] = { ...agent, ...(max_parallel === null ? {} : { max_parallel }) };
   }
   return { default_agent, agents: runnable };

@@ -21,7 +21,7 @@ function cut(text: string | null): string | null {
 
 /** The task as clients see it, with the present of its running attempt. */
 export function taskView(stored: StoredTask, live: LiveAttempt | undefined, output: string | null): Task {
-  return { ...stored, ...(stored.state === 'running' ? live : undefined), output };
+  return { ...stored, progress: null, ...(stored.state === 'running' ? live : undefined), output };
 }
 
 /** The same for a list: without output, long texts cut. */

@@ -35,6 +35,15 @@ const taskId = about(filledUpTo(64), 'Id of a task, such as `task-0001`');
 const nullableString = v.nullable(v.string());
 const jsonObject = record(v.string(), v.unknown());
 
+const tokenCounts = object({ input: v.number(), cachedInput: v.number(), output: v.number() });
+const progress = object({
+  turns: v.number(),
+  tool: nullableString,
+  text: v.string(),
+  tokens: v.nullable(tokenCounts),
+  costUsd: v.nullable(v.number()),
+});
+
 export const taskSchema: Schema<Task> = object({
   id: v.string(),
   prompt: v.string(),
@@ -65,6 +74,8 @@ export const taskSchema: Schema<Task> = object({
   source: oneOf(TASK_SOURCES),
   ruleId: nullableString,
   causedBy: nullableString,
+  conversation: nullableString,
+  progress: v.nullable(progress),
 });
 
 export const eventSchema: Schema<AiwgEvent> = object({

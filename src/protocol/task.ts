@@ -24,6 +24,26 @@ export type WaitReason = (typeof WAIT_REASONS)[number];
 /** Tokens as the agent's own program counted them; whatever it reported is kept. */
 export type Usage = Record<string, unknown>;
 
+/** Tokens in the terms that all agents share; `cachedInput` is part of `input`. */
+export interface TokenCounts {
+  input: number;
+  cachedInput: number;
+  output: number;
+}
+
+/** What a running agent is doing, as far as it tells. */
+export interface TaskProgress {
+  /** Answers of the model so far. */
+  turns: number;
+  /** The tool that is at work, with what it is at in a few words; null between tools. */
+  tool: string | null;
+  /** The end of what the agent has said last, at most 2,000 characters. */
+  text: string;
+  tokens: TokenCounts | null;
+  /** Of this attempt so far; null where the agent does not tell before its end. */
+  costUsd: number | null;
+}
+
 /** A task as clients see it. Times are ISO 8601 in UTC. */
 export interface Task {
   /** `task-0001`: at least four digits, counted up for ever. */
@@ -68,6 +88,10 @@ export interface Task {
   ruleId: string | null;
   /** Id of the event or task that brought this task about. */
   causedBy: string | null;
+  /** Name of the conversation it belongs to: its tasks go on in one session of the agent, one at a time. */
+  conversation: string | null;
+  /** Of a running task; null otherwise, and for agents that do not tell. */
+  progress: TaskProgress | null;
 }
 
 export type TaskCounts = Record<TaskState, number> & { total: number };

@@ -76,6 +76,7 @@ function storedTask(
   return {
     id: core.id,
     prompt: core.prompt,
+    conversation: null,
     agent: textOf(task['agent']),
     priority: wholeNumberOf(task['priority']) ?? 0,
     state: ended || runs ? core.state : 'queued',

@@ -4,6 +4,7 @@ import type {
   TaskCounts,
   TaskSource,
   TaskState,
+  TokenCounts,
   Usage,
   WaitReason,
 } from '../protocol/task.js';
@@ -21,6 +22,67 @@ export interface TaskLaunch {
   literals?: Record<string, string>;
   /** Run in place of an agent: program and arguments. The event as JSON is its stdin. */
   command?: string[];
+  /** True for a task that somebody outside set off (a webhook, a message): its agent gets the user's own settings only. */
+  outside?: boolean;
+  /** Program and arguments that judge the work after the agent says it is done, and how often it may mend it. */
+  verify?: { command: string[]; rounds: number };
+}
+
+/** What an agent's program has counted for one of its sessions, from the session's beginning. */
+export interface SessionTotals {
+  costUsd: number | null;
+  tokens: TokenCounts | null;
+}
+
+/** What one attempt cost. Stored along with its end, once for each attempt id. */
+export interface Charge {
+  attemptId: string;
+  /** The agent's name in the configuration. */
+  agent: string;
+  /** Null where nobody can tell. */
+  costUsd: number | null;
+  tokens: TokenCounts | null;
+  /** What a budget counts for it: the cost, or where that is not known what was reserved. */
+  countedUsd: number;
+  sessionId: string | null;
+  /** As the program counted at the end of the attempt; the next attempt in this session subtracts it. */
+  sessionTotals: SessionTotals | null;
+}
+
+/** What came before in the conversation of a task. */
+export interface ConversationPast {
+  /** Id of its first task: what it has of its own (a worktree) is named after that. */
+  root: string;
+  /** The session to go on in; null where it has none (any more). */
+  sessionId: string | null;
+  /** Its newest completed tasks, the oldest of them first: at most 10, and 256 KiB of text. */
+  history: { prompt: string; result: string }[];
+}
+
+export const SPEND_KEYS = ['rule', 'agent', 'day', 'task'] as const;
+export type SpendKey = (typeof SPEND_KEYS)[number];
+
+export interface SpendQuery {
+  /** Ends of attempts from this time on, in milliseconds since 1970. */
+  since: number;
+  /** Before this time. */
+  until?: number;
+  by: SpendKey;
+  /** Rows at most, the most expensive first; for days the newest first. */
+  limit: number;
+}
+
+export interface SpendRow {
+  /** Rule, agent, task, or day as `2026-01-31` in the daemon's time zone; null for tasks without a rule. */
+  key: string | null;
+  /** Sum of the known costs. */
+  costUsd: number;
+  /** As budgets count. */
+  countedUsd: number;
+  attempts: number;
+  /** How many of them nobody knows the cost of. */
+  unknown: number;
+  tokens: TokenCounts;
 }
 
 /** A task as it is handed in. Times are milliseconds since 1970. */
@@ -48,6 +110,13 @@ export interface NewTask {
   ruleId: string | null;
   causedBy: string | null;
   launch: TaskLaunch | null;
+  /** Name of the conversation it is to go on; null for none. */
+  conversation: string | null;
+  /**
+   * Id of a task whose conversation it is to go on, begun by this where that task has none yet. An unknown id refuses the
+   * submission (NOT_FOUND). Not together with `conversation`.
+   */
+  resumes: string | null;
 }
 
 export interface Submitted {
@@ -58,7 +127,7 @@ export interface Submitted {
 }
 
 /** What a store holds of a task: everything but the end of the output, which lies in files. */
-export type StoredTask = Omit<Task, 'output'>;
+export type StoredTask = Omit<Task, 'output' | 'progress'>;
 
 /** A task under lease. Whoever holds the newest token of a task owns it; every older token is void ("fenced"). */
 export interface Claim {
@@ -74,6 +143,14 @@ export interface Claim {
   retriesLeft: number;
   /** Take-overs in a row, without a `steady` sign of life or a counted end of an attempt in between. */
   takeovers: number;
+  /** Null for a task without a conversation. */
+  past: ConversationPast | null;
+  /** What its session had counted when its last attempt ended: of `task.sessionId`, else of `past.sessionId`. */
+  baseline: SessionTotals | null;
+  /** Why the work of the last attempt was not accepted; null where no attempt was judged yet. */
+  feedback: string | null;
+  /** Known cost of the task's earlier attempts, since it was submitted. */
+  spentUsd: number;
 }
 
 /** A sign of life from a running attempt; fields that are absent stay as they were. */
@@ -104,6 +181,8 @@ export interface Outcome {
   costUsd: number | null;
   usage: Usage | null;
   outputBytes: number;
+  /** Null where no agent was at work. */
+  charge: Charge | null;
 }
 
 /** Back to the queue after an attempt that did not end the task. */
@@ -118,6 +197,12 @@ export interface Release {
   usesRetry: boolean;
   /** False when the attempt is not to count (a rate limit, a daemon that stopped before the agent did anything). */
   countsAsAttempt: boolean;
+  /** Null where no agent was at work. */
+  charge: Charge | null;
+  /** For the next attempt; at most 16 KiB. Null leaves what an earlier one was told. */
+  feedback: string | null;
+  /** The agent does not know this session any more: the conversation forgets it too. */
+  goneSession: string | null;
 }
 
 /** That a task ended, without the task. */
@@ -166,7 +251,10 @@ export interface ClaimRequest {
 export interface TaskStore extends AsyncDisposable {
   /** Stores tasks, all or none. The answers stand in the order of the tasks. */
   submit(tasks: readonly NewTask[]): Promise<Submitted[]>;
-  /** Leases up to `limit` ready tasks, highest priority first, then oldest first; each begins its next attempt. */
+  /**
+   * Leases up to `limit` ready tasks, highest priority first, then oldest first; each begins its next attempt. Of one
+   * conversation only the first task that has not ended is ever leased, so that no two run at a time.
+   */
   claim(request: ClaimRequest): Promise<Claim[]>;
   /** Renews leases and records progress. Answers stand in the order of the updates. */
   heartbeat(updates: readonly Progress[], leaseMs: number): Promise<Heartbeat[]>;
@@ -202,6 +290,8 @@ export interface TaskStore extends AsyncDisposable {
    * task's: the last one of a page leads to the next.
    */
   endedSince(from: { at: number; id?: string }, limit: number): Promise<EndedTask[]>;
+  /** What attempts cost. Charges are kept for 400 days, also of tasks that are forgotten. */
+  spend(query: SpendQuery): Promise<SpendRow[]>;
   /** Forgets those of the tasks that have ended; returns how many. */
   forget(ids: readonly string[]): Promise<number>;
   /**

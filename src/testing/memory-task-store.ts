@@ -15,6 +15,8 @@ import type {
   Outcome,
   Progress,
   Release,
+  SpendQuery,
+  SpendRow,
   StoredTask,
   Submitted,
   TaskLaunch,
@@ -258,6 +260,10 @@ export class MemoryTaskStore implements TaskStore {
       .map(({ seq, state, at: endedAt }) => ({ id: taskIdOf(seq), state, at: endedAt }));
   }
 
+  async spend(_query: SpendQuery): Promise<SpendRow[]> {
+    return [];
+  }
+
   async forget(ids: readonly string[]): Promise<number> {
     this.#checkOpen();
     const seqs = ids.map((id) => seqOf(id) ?? -1);
@@ -362,6 +368,7 @@ function newStoredTask(seq: number, task: NewTask, metadata: string, createdAt: 
     source: task.source,
     ruleId: storedText(task.ruleId),
     causedBy: storedText(task.causedBy),
+    conversation: storedText(task.conversation),
   };
 }
 
@@ -382,6 +389,10 @@ function claimOf(entry: Entry): Claim {
     launch: entry.launch === null ? null : (JSON.parse(entry.launch) as TaskLaunch),
     retriesLeft: entry.retriesLeft,
     takeovers: entry.takeovers,
+    past: null,
+    baseline: null,
+    feedback: null,
+    spentUsd: 0,
   };
 }
 

@@ -37,6 +37,8 @@ export function newTask(fields: Partial<NewTask> = {}): NewTask {
     ruleId: null,
     causedBy: null,
     launch: null,
+    conversation: null,
+    resumes: null,
     ...fields,
   };
 }
@@ -51,6 +53,7 @@ export const DONE: Outcome = {
   costUsd: 0.25,
   usage: { input_tokens: 3 },
   outputBytes: 6,
+  charge: null,
 };
 
 export const BACK: Release = {
@@ -61,6 +64,9 @@ export const BACK: Release = {
   outputBytes: 0,
   usesRetry: false,
   countsAsAttempt: true,
+  charge: null,
+  feedback: null,
+  goneSession: null,
 };
 
 export const LEASE_MS = 60_000;

@@ -41,6 +41,10 @@ const GO_ON =
 /** Claude Code, headless: one JSON message a line on stdout. */
 export function claudeProvider(config: ClaudeAgentConfig): AgentProvider {
   return {
+    sessions: true,
+    isSession: (id) => SESSION_ID.test(id),
+    counts: 'usd',
+    probe: null,
     envFamily: ['ANTHROPIC_*', 'CLAUDE_CODE_*', 'CLAUDE_CONFIG_DIR', 'IS_SANDBOX'],
     prepare: ({ prompt, subAgent, resume }) => {
       const session = resume !== null && SESSION_ID.test(resume) ? resume : null;
@@ -71,8 +75,13 @@ export function claudeProvider(config: ClaudeAgentConfig): AgentProvider {
   };
 }
 
+const SILENT = { progress: null, questions: [] } as const;
+const UNCOUNTED = { tokens: null, sessionTotals: null, surprises: [] };
+
 class ClaudeParser implements OutputParser {
   readonly readsLines = true;
+  readonly progress = SILENT.progress;
+  readonly questions = SILENT.questions;
   sessionId: string | null = null;
   hasResult = false;
   #result: ResultLine | undefined;
@@ -111,6 +120,7 @@ class ClaudeParser implements OutputParser {
     const result = this.#result;
     if (result === undefined) return this.#noResult(exit);
     const common = {
+      ...UNCOUNTED,
       sessionId: this.sessionId,
       costUsd: Number.isFinite(result.total_cost_usd) ? (result.total_cost_usd as number) : null,
       usage: usageOf(result.usage),
@@ -130,6 +140,7 @@ class ClaudeParser implements OutputParser {
       sessionId: this.sessionId,
       costUsd: null,
       usage: null,
+      ...UNCOUNTED,
     };
   }
 }

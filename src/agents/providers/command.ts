@@ -22,6 +22,10 @@ export function commandProvider(config: CommandAgentConfig): AgentProvider {
   const asArgument = config.prompt === 'argument';
   return {
     envFamily: [],
+    sessions: false,
+    isSession: () => false,
+    counts: 'nothing',
+    probe: null,
     prepare: ({ prompt }) => {
       if (asArgument && Buffer.byteLength(prompt) > MAX_ARGUMENT_BYTES) {
         throw new AiwgdError(
@@ -44,6 +48,8 @@ class TextParser implements OutputParser {
   readonly readsLines: boolean = false;
   readonly sessionId: string | null = null;
   readonly hasResult = false;
+  readonly progress = null;
+  readonly questions = [];
 
   line(_bytes: Buffer): void {
     // Plain text is measured, not read: its end is read once, for the result.
@@ -61,6 +67,9 @@ class TextParser implements OutputParser {
       usage: null,
       failureClass: ok ? null : failureClassOf(exit),
       retryAt: null,
+      tokens: null,
+      sessionTotals: null,
+      surprises: [],
     };
   }
 

@@ -44,6 +44,13 @@ const task = {
   timeout_minutes: nullableSetting(minutes, 'Longest run; null: `daemon.action_timeout_minutes`.'),
   env,
 };
+const verified = {
+  verify: nullableSetting(argv, "Program and arguments that judge the work; null: the agent's own `verify`."),
+  verify_rounds: nullableSetting(
+    wholeNumber(0, 20),
+    "How often the work may be mended; null: the agent's own.",
+  ),
+};
 const run = {
   timeout_ms: setting(interval, 600_000, 'The command is ended after this time.'),
   env,
@@ -56,6 +63,7 @@ const submitTask = object({
   ),
   prompt,
   ...task,
+  ...verified,
   wait: setting(v.boolean(), true, 'Whether the run of the rule lasts until the task has ended.'),
 });
 const command = object({
@@ -115,6 +123,7 @@ const jobTask = v.pipe(
     type: v.optional(about(oneOf(['submit_task', 'agent']), mayBeLeftOut)),
     prompt: jobPrompt,
     ...task,
+    ...verified,
   }),
   v.transform((action) => ({ ...action, type: 'submit_task' as const })),
 );

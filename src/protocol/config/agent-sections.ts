@@ -11,7 +11,31 @@ import {
   variant,
   wholeNumber,
 } from '../schema.js';
-import { agentName, argv, filled, fixedEnv, minutes, text, topicGlob } from './keys.js';
+import { agentName, argv, dollars, filled, fixedEnv, minutes, text, topicGlob } from './keys.js';
+import { verifyRounds } from './verify-keys.js';
+
+const price = object({
+  input: about(dollars, 'For a million tokens that the model reads.'),
+  cached_input: nullableSetting(
+    dollars,
+    'For those of them that come from a cache; null: the price of the others.',
+  ),
+  output: about(dollars, 'For a million tokens that the model writes.'),
+});
+
+const worktree = object({
+  submodules: setting(v.boolean(), true, 'Check submodules out too, from what the project has of them.'),
+  untracked: setting(
+    oneOf(['none', 'copy']),
+    'none',
+    '`copy`: files that git neither tracks nor ignores are copied into the worktree.',
+  ),
+  copy: setting(
+    v.pipe(v.array(filled), v.maxLength(64)),
+    [],
+    'Globs of further files to copy, ignored ones such as `.env` among them.',
+  ),
+});
 
 const common = {
   env: setting(
@@ -36,6 +60,25 @@ const common = {
     oneOf(['none', 'worktree']),
     'none',
     '`worktree`: every task gets a git worktree of its own, on branch `aiwg/<task id>`.',
+  ),
+  worktree: setting(worktree, {}, 'What a worktree gets beside the files of the commit.'),
+  fallback: nullableSetting(
+    agentName,
+    'The agent that takes over while a limit of the provider holds; null: tasks wait.',
+  ),
+  verify: nullableSetting(
+    argv,
+    'Program and arguments that judge the work after the agent says it is done; null: nothing.',
+  ),
+  verify_rounds: verifyRounds,
+  outside_settings: setting(
+    oneOf(['user', 'all']),
+    'user',
+    "For tasks that come from outside (a webhook, a message): `user` leaves the repository's own settings, hooks and MCP servers out.",
+  ),
+  usd_per_million_tokens: nullableSetting(
+    price,
+    'Prices of an agent that counts tokens only, so that it has a cost; null: unknown.',
   ),
   approvals: setting(
     oneOf(['off', 'gate']),
@@ -68,9 +111,22 @@ function programAgent<const P extends string>(provider: P) {
   };
 }
 
+const tools = v.pipe(v.array(filled), v.maxLength(256));
+
 const claude = object({
   provider: setting(literal('claude'), 'claude', PROVIDER),
   ...programAgent('claude'),
+  permission_mode: nullableSetting(
+    oneOf(['default', 'acceptEdits', 'plan', 'dontAsk', 'auto', 'bypassPermissions']),
+    'What it may do without asking; null: as its own settings say.',
+  ),
+  allowed_tools: setting(tools, [], 'Tools that it may use without asking, such as `Bash(npm test:*)`.'),
+  disallowed_tools: setting(tools, [], 'Tools that it may not use at all.'),
+  append_prompt: nullableSetting(filled, "Added to the program's own system prompt."),
+  max_turns: nullableSetting(
+    wholeNumber(1, 100_000),
+    'Answers of the model after which an attempt ends; null: no bound.',
+  ),
 });
 const codex = object({ provider: about(literal('codex'), PROVIDER), ...programAgent('codex') });
 const gemini = object({ provider: about(literal('gemini'), PROVIDER), ...programAgent('gemini') });

@@ -105,6 +105,7 @@ export function taskOfRow(row: TaskRow): StoredTask {
     source: row.source,
     ruleId: row.rule_id,
     causedBy: row.caused_by,
+    conversation: null,
   };
 }
 
@@ -117,6 +118,10 @@ export function claimOfRow(row: ClaimRow): Claim {
     launch: row.launch === null ? null : (JSON.parse(row.launch) as TaskLaunch),
     retriesLeft: row.retries_left,
     takeovers: row.takeovers,
+    past: null,
+    baseline: null,
+    feedback: null,
+    spentUsd: 0,
   };
 }
 

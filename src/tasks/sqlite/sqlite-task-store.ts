@@ -16,6 +16,8 @@ import type {
   Outcome,
   Progress,
   Release,
+  SpendQuery,
+  SpendRow,
   StoredTask,
   Submitted,
   TaskPage,
@@ -161,6 +163,10 @@ class SqliteTaskStore implements TaskStore {
     requireWholeNumber('limit', limit, 0, 1000);
     const past = id === undefined ? undefined : seqOf(id);
     return this.#run({ name: 'endedSince', args: [at, past ?? -1, limit] });
+  }
+
+  spend(_query: SpendQuery): Promise<SpendRow[]> {
+    return Promise.resolve([]);
   }
 
   async forget(ids: readonly string[]): Promise<number> {
