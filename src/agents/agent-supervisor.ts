@@ -116,6 +116,7 @@ export class AgentSupervisor {
       workspaces: options.workspaces,
       questions: options.questions,
       commands: new ShortCommands(options),
+      faults: this.#faults,
       onSettling: ({ task }) => this.#wakeFor(task),
       onLaunch: (fault) => this.#noteLaunch(fault),
     };

@@ -16,6 +16,7 @@ import {
 } from './begin-attempt.js';
 import { chargeFor, withCharge } from './charge.js';
 import { agentOf } from './command-task.js';
+import type { FaultReport } from './fault-report.js';
 import { LaunchFault } from './launcher.js';
 import { refusedEnd } from './refused-end.js';
 import { writeResultFile } from './result-file.js';
@@ -37,6 +38,7 @@ export interface TaskRunDeps extends AttemptContext {
   writer: SettlementWriter;
   /** Runs what judges finished work. */
   commands: ShortCommands;
+  faults: FaultReport;
   random: () => number;
   /** The processes are gone and the outcome is on its way to the store: the slot can be claimed for. */
   onSettling: (claim: Claim) => void;
@@ -238,9 +240,22 @@ export class TaskRun {
   async #settle(end: AttemptEnd | Settlement): Promise<Settlement | null> {
     if ('kind' in end) return end;
     this.#deps.onLaunch(null);
+    this.#noteSurprises(end);
     const decided = this.#decide(end);
     const settlement = this.#isAccepted(decided) ? decided : await this.#check(decided, end);
     return settlement && withCharge(settlement, this.#begun ? chargeFor(this.claim, this.#begun, end) : null);
+  }
+
+  /** An update of the agent's program may have changed what its words mean: then figures and verdicts may be wrong. */
+  #noteSurprises({ verdict: { surprises } }: AttemptEnd): void {
+    const { faults } = this.#deps;
+    const code = `agents.output.${this.agentName ?? ''}` as const;
+    if (surprises.length === 0) faults.clear(code);
+    else
+      faults.raise(
+        code,
+        `What the agent ${this.agentName} prints is not as expected, is its program newer than this daemon? ${surprises.join(' ')}`,
+      );
   }
 
   /** Whether nothing has to judge what the agent did. */
