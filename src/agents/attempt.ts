@@ -35,6 +35,7 @@ export interface AttemptLaunch extends LaunchRequest, AttemptTexts {
   agentName: string;
   /** Without its variables. */
   agent: AgentConfig;
+  reservedUsd: number | null;
 }
 
 export interface AttemptDeps {
@@ -133,6 +134,7 @@ export class Attempt {
       startedMono: clock.monotonic(),
       agentName: request.agentName,
       agent: request.agent,
+      reservedUsd: request.reservedUsd,
     };
     let attempt: Attempt | undefined;
     let files: AttemptFiles;

@@ -4,7 +4,7 @@ import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
 import { messageOf } from '../protocol/errors.js';
 import type { Claim } from '../tasks/task-store.js';
-import { providerOf, type ResolvedAgent } from './agent-catalogue.js';
+import { type Agent, providerOf, type ResolvedAgent } from './agent-catalogue.js';
 import type { AgentConfig } from './agent-config.js';
 import type { AgentProvider } from './agent-provider.js';
 import { Attempt, type AttemptDeps, type AttemptPlan } from './attempt.js';
@@ -38,7 +38,7 @@ export interface AttemptSettings {
 /** Launches the attempt that was claimed. Throws a `LaunchRefused`, a `LaunchFault`, or why the agent cannot take the prompt. */
 export function launchAttempt(
   claim: Claim,
-  { agent, subAgent, input }: ResolvedAgent & { input: string },
+  { agent, subAgent, input, reservedUsd }: ResolvedAgent & { input: string; reservedUsd: number | null },
   settings: AttemptSettings,
   deps: AttemptContext,
 ): Attempt {
@@ -48,7 +48,7 @@ export function launchAttempt(
     prompt: input,
     subAgent,
     resume: task.sessionId,
-    maxBudgetUsd: null,
+    maxBudgetUsd: reservedUsd,
     baseline: claim.baseline,
     outside: launch?.outside ?? false,
     allowed: [],
@@ -81,6 +81,7 @@ export function launchAttempt(
       projectRoot,
       agentName: agent.name,
       agent: config,
+      reservedUsd,
     },
     attemptDeps(claim, deps),
   );
@@ -94,14 +95,14 @@ export function adoptAttempt(
   claim: Claim,
   settings: AttemptSettings,
   deps: AttemptContext,
-): { attempt: Attempt; agentName: string } | undefined {
+): { attempt: Attempt; agent: Agent; reservedUsd: number | null } | undefined {
   const { task, attemptId } = claim;
   if (claim.takeovers >= MAX_TAKEOVERS) return undefined;
   try {
     const folder = deps.attemptFolder(task.id, task.attempt);
     const opened = AttemptFiles.reopen(folder, { attemptId, project: deps.projectRoot });
     if (opened === undefined) return undefined;
-    const { agent, agentName, attemptId: recorded } = opened.header;
+    const { agent, agentName, attemptId: recorded, reservedUsd = null } = opened.header;
     const provider = providerOf(agent);
     const attempt =
       provider &&
@@ -110,7 +111,9 @@ export function adoptAttempt(
         opened,
         attemptDeps(claim, deps),
       );
-    return attempt && { attempt, agentName };
+    return (
+      provider && attempt && { attempt, agent: { name: agentName, config: agent, provider }, reservedUsd }
+    );
   } catch (error) {
     deps.log.error({ taskId: task.id, error: messageOf(error) }, 'An attempt cannot be taken over');
     return undefined;

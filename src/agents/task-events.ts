@@ -1,6 +1,6 @@
 import type { Log } from '../platform/log.js';
 import type { NewEvent, TaskTopic } from '../protocol/event.js';
-import { type FinalState, isFinal, type TaskState } from '../protocol/task.js';
+import { type FinalState, isFinal, type TaskState, type WaitReason } from '../protocol/task.js';
 import type { Outcome, StoredTask } from '../tasks/task-store.js';
 import type { StreamSizes } from './attempt-files.js';
 
@@ -26,14 +26,22 @@ export class TaskEvents {
     this.#log = log;
   }
 
-  queued(task: TaskFacts): void {
-    this.#log.info({ taskId: task.id, agent: task.agent, priority: task.priority }, 'Task queued');
-    this.#tell('task:queued', task, 'queued');
+  /** `wait`: why it does not start at once, and when it will; `runAt` in milliseconds since 1970, null where nobody knows. */
+  queued(task: TaskFacts, wait?: { waitReason: WaitReason | null; runAt: number | null }): void {
+    const { waitReason = null, runAt = null } = wait ?? {};
+    const details = {
+      ...(waitReason === null ? {} : { waitReason }),
+      ...(runAt === null ? {} : { runAt: new Date(runAt).toISOString() }),
+    };
+    const facts = { taskId: task.id, agent: task.agent, priority: task.priority, ...details };
+    this.#log.info(facts, waitReason === null ? 'Task queued' : 'Task queued, and waits');
+    this.#tell('task:queued', task, 'queued', details);
   }
 
-  started(task: TaskFacts & Pick<StoredTask, 'startedAt'>): void {
-    this.#log.info({ taskId: task.id, agent: task.agent, attempt: task.attempt }, 'Task started');
-    this.#tell('task:started', task, 'running', { startedAt: task.startedAt });
+  /** `by`: the agent that carries it out; another than the task names where that one's provider pauses. */
+  started(task: TaskFacts & Pick<StoredTask, 'startedAt'>, by: string | null): void {
+    this.#log.info({ taskId: task.id, agent: task.agent, by, attempt: task.attempt }, 'Task started');
+    this.#tell('task:started', task, 'running', { startedAt: task.startedAt, by });
   }
 
   /** Logged only: for the world nothing has changed. */

@@ -1,6 +1,5 @@
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { Claim } from '../tasks/task-store.js';
-import type { AgentCatalogue } from './agent-catalogue.js';
 import { type Attempt, type AttemptEnd, failure } from './attempt.js';
 import {
   type AttemptContext,
@@ -9,8 +8,10 @@ import {
   launchAttempt,
   withoutAttempt,
 } from './begin-attempt.js';
-import { agentOf } from './command-task.js';
+import { agentOf, COMMAND_AGENT } from './command-task.js';
 import { LaunchFault, LaunchRefused } from './launcher.js';
+import type { Circumstances, Permit } from './limits/permit.js';
+import { charged, chargeOf } from './money/charge.js';
 import { writeResultFile } from './result-file.js';
 import { bareEnd, type Settlement, settle, untouched } from './retry-policy.js';
 import type { SettlementWriter } from './settlement-writer.js';
@@ -22,6 +23,8 @@ export interface TaskRunDeps extends AttemptContext {
   onSettling: (claim: Claim) => void;
   /** Null after a launch that went well. */
   onLaunch: (fault: LaunchFault | null) => void;
+  /** Asked how it went, before it is decided what becomes of the task; see `Admission.ended`. */
+  onEnded: (claim: Claim, permit: Permit | undefined, end: AttemptEnd) => Circumstances;
 }
 
 /** Until a task that could not be launched is tried again. */
@@ -35,6 +38,7 @@ type Ending = AttemptEnd | Settlement | null;
 
 interface Beginning {
   agentName: string | null;
+  permit: Permit | undefined;
   attempt?: Attempt;
   ending: Promise<Ending>;
 }
@@ -44,6 +48,8 @@ export class TaskRun {
   readonly claim: Claim;
   /** The name of the agent whose limits count; null where the task's agent is unknown. */
   readonly agentName: string | null;
+  /** Undefined where there is no attempt to follow. */
+  readonly permit: Permit | undefined;
   /** When this daemon took it, by `Clock.monotonic`. */
   readonly since: number;
   readonly #deps: TaskRunDeps;
@@ -61,36 +67,40 @@ export class TaskRun {
     this.#deps = deps;
     this.since = deps.clock.monotonic();
     this.agentName = beginning.agentName;
+    this.permit = beginning.permit;
     this.#attempt = beginning.attempt;
     this.done = this.#carryOut(beginning.ending);
   }
 
   /** Begins the attempt that was claimed. */
-  static launch(
-    claim: Claim,
-    catalogue: AgentCatalogue,
-    settings: AttemptSettings,
-    deps: TaskRunDeps,
-  ): TaskRun {
+  static launch(claim: Claim, permit: Permit, settings: AttemptSettings, deps: TaskRunDeps): TaskRun {
     let agentName: string | null = null;
     let beginning: Beginning;
     try {
-      const resolved = agentOf(claim, catalogue);
+      const resolved = agentOf(claim, permit.by);
       agentName = resolved?.agent.name ?? null;
-      if (resolved === undefined)
-        throw new AiwgdError('INVALID_PARAMS', catalogue.describeUnknown(claim.task.agent));
-      const attempt = launchAttempt(claim, resolved, settings, deps);
-      beginning = { agentName, attempt, ending: attempt.done };
+      if (resolved === undefined) throw new AiwgdError('INTERNAL_ERROR', 'Nobody was found for the task');
+      const attempt = launchAttempt(claim, { ...resolved, ...permit }, settings, deps);
+      beginning = { agentName, permit, attempt, ending: attempt.done };
     } catch (error) {
       const ending =
         error instanceof LaunchFault
           ? Promise.reject<Ending>(error)
           : Promise.resolve(refused(error, deps.clock.now()));
-      beginning = { agentName, ending };
+      beginning = { agentName, permit, ending };
     }
     const run = new TaskRun(claim, deps, beginning);
-    if (beginning.attempt !== undefined) deps.events.started(claim.task);
+    if (beginning.attempt !== undefined) deps.events.started(claim.task, agentName);
     return run;
+  }
+
+  /** Stores a decision about a claim that is never begun. */
+  static settle(claim: Claim, settlement: Settlement, deps: TaskRunDeps): TaskRun {
+    return new TaskRun(claim, deps, {
+      agentName: null,
+      permit: undefined,
+      ending: Promise.resolve(settlement),
+    });
   }
 
   /** Takes up an attempt that an earlier daemon left: to follow it, to report its end, or to decide without one. */
@@ -103,10 +113,11 @@ export class TaskRun {
     const adopted = adoptAttempt(claim, settings, deps);
     if (adopted === undefined) {
       const ending = withoutAttempt(claim, settings, deps, cancelRequested);
-      return new TaskRun(claim, deps, { agentName: null, ending });
+      return new TaskRun(claim, deps, { agentName: null, permit: undefined, ending });
     }
-    const { attempt, agentName } = adopted;
-    const run = new TaskRun(claim, deps, { agentName, attempt, ending: attempt.done });
+    const { attempt, agent, reservedUsd } = adopted;
+    const permit = { by: { agent, subAgent: null }, reservedUsd, standsIn: false };
+    const run = new TaskRun(claim, deps, { agentName: agent.name, permit, attempt, ending: attempt.done });
     if (cancelRequested) run.cancel();
     return run;
   }
@@ -168,7 +179,10 @@ export class TaskRun {
     if (this.#cancelAsked && settlement.kind === 'release')
       settlement = bareEnd('cancelled', 'Cancelled', settlement.release);
     const attemptEnd = end === null || 'kind' in end ? undefined : end;
-    await this.#store(settlement, attemptEnd);
+    await this.#store(
+      attemptEnd === undefined ? settlement : this.#charged(settlement, attemptEnd),
+      attemptEnd,
+    );
   }
 
   /** Over without an outcome: the attempt is the next daemon's, or another's. */
@@ -186,7 +200,15 @@ export class TaskRun {
   #decide(end: AttemptEnd): Settlement {
     const { claim } = this;
     if (!end.launched) return { kind: 'release', release: untouched(claim, claim.task.error) };
-    return settle(claim, end, this.#deps.clock.now(), this.#deps.random);
+    const circumstances = this.#deps.onEnded(claim, this.permit, end);
+    return settle(claim, end, this.#deps.clock.now(), this.#deps.random, circumstances);
+  }
+
+  #charged(settlement: Settlement, { launched, verdict }: AttemptEnd): Settlement {
+    const { attemptId, agentName: agent } = this;
+    if (attemptId === undefined || agent === null || agent === COMMAND_AGENT || !launched) return settlement;
+    const reservedUsd = this.permit?.reservedUsd ?? null;
+    return charged(settlement, chargeOf({ attemptId, agent, reservedUsd }, verdict));
   }
 
   #afterFault(error: unknown): Settlement {
@@ -257,6 +279,8 @@ export class TaskRun {
     const { events } = this.#deps;
     const { task } = this.claim;
     if (settlement.kind === 'finish') events.ended(task, settlement.outcome, durationMs);
+    else if (this.permit === undefined && settlement.release.waitReason !== null)
+      events.queued(task, settlement.release);
     else if (settlement.release.runAt !== null)
       events.retrying(task, settlement.release.error, settlement.release.runAt);
     else events.queued(task);

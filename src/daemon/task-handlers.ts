@@ -4,7 +4,7 @@ import type { MethodName, ParamsOf, ResultOf, TaskFilter } from '../protocol/met
 import { isFinal } from '../protocol/task.js';
 import type { OutputFiles } from '../tasks/output-files.js';
 import type { StoredTask, TaskStore } from '../tasks/task-store.js';
-import { listedTask, taskView } from './task-view.js';
+import { listedTask, type Present, taskView } from './task-view.js';
 
 export interface TaskHandlerParts {
   store: TaskStore;
@@ -30,9 +30,13 @@ export function taskHandlers({ store, supervisor, files }: TaskHandlerParts): {
       throw new AiwgdError('NOT_FOUND', `There is no task ${taskId}.`, { data: { taskId } });
     return task;
   };
+  const presentOf = (task: StoredTask): Present => ({
+    live: supervisor.live(task.id),
+    hold: supervisor.holdOf(task),
+  });
   const page = async ({ limit = DEFAULT_ROWS, ...filter }: TaskFilter): Promise<ResultOf<'task.page'>> => {
     const { tasks, nextCursor } = await store.list({ ...filter, limit });
-    return { tasks: tasks.map((task) => listedTask(task, supervisor.live(task.id))), nextCursor };
+    return { tasks: tasks.map((task) => listedTask(task, presentOf(task))), nextCursor };
   };
   return {
     'task.submit': ({ source = 'rpc', ...request }) => supervisor.submit({ ...request, source }),
@@ -43,7 +47,7 @@ export function taskHandlers({ store, supervisor, files }: TaskHandlerParts): {
     'task.get': async ({ taskId }) => {
       const task = await find(taskId);
       const output = task.attempt === 0 ? null : await files.tail(taskId, task.attempt, OUTPUT_TAIL_BYTES);
-      return taskView(task, supervisor.live(taskId), output);
+      return taskView(task, presentOf(task), output);
     },
     'task.stats': () => store.counts(),
     'task.output': async ({
