@@ -248,7 +248,7 @@ function planOf(
     attemptId,
     attempt: task.attempt,
     folder: deps.attemptFolder(task.id, task.attempt),
-    parser: provider.createParser({ baseline }),
+    parser: provider.createParser({ baseline, now: () => deps.clock.now() }),
     timeoutMs: task.timeoutMs ?? settings.actionTimeoutMs,
     stallMs: stall === undefined || stall === null ? null : stall * 60_000,
     killGraceMs: settings.killGraceMs,
