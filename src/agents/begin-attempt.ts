@@ -183,7 +183,6 @@ export function adoptAttempt(
     if (opened === undefined) return undefined;
     const { agent: recorded, agentName: name, attemptId: ownId, folder, reservedUsd } = opened.header;
     const provider = providerOf(recorded);
-    if (provider === undefined) return undefined;
     const attempt = Attempt.adopt(
       planOf({ ...claim, attemptId: ownId }, recorded, provider, settings, deps),
       opened,

@@ -14,22 +14,24 @@ describe('what this version does not do yet', () => {
       warned({
         budget: { per_day_usd: 1 },
         agents: {
-          codex: { provider: 'codex' },
           claude: { isolation: 'worktree', approvals: 'gate', stall_minutes: 5 },
         },
       }),
-    ).toEqual([
-      'budget.per_day_usd',
-      'agents.codex.provider',
-      'agents.claude.isolation',
-      'agents.claude.approvals',
-    ]);
+    ).toEqual(['budget.per_day_usd', 'agents.claude.isolation', 'agents.claude.approvals']);
   });
 
   it('is not in the default file, nor in what runs today', () => {
     expect(warned(defaultConfigText())).toEqual([]);
     expect(
-      warned({ agents: { sh: { provider: 'command', command: ['sh'] }, claude: { model: 'x' } } }),
+      warned({
+        agents: {
+          sh: { provider: 'command', command: ['sh'] },
+          claude: { model: 'x' },
+          codex: { provider: 'codex' },
+          gemini: { provider: 'gemini' },
+          opencode: { provider: 'opencode' },
+        },
+      }),
     ).toEqual([]);
     expect(
       warned({
