@@ -11,7 +11,6 @@ import { CLI, type Project } from './support.js';
 /** The official client, connected to `aiwgd mcp` of a project. */
 export interface Mcp {
   client: Client;
-  pid: number;
   /** What the server has said for people so far. */
   stderr: () => string;
   toolNames: () => Promise<string[]>;
@@ -35,16 +34,15 @@ export async function connectMcp(project: Project, args: string[] = []): Promise
   const client = new Client({ name: 'aiwgd-test', version: '1' });
   onTestFinished(() => client.close());
   await client.connect(transport);
-  const call: Mcp['call'] = async (name, args = {}) =>
-    (await client.callTool({ name, arguments: args })) as CallToolResult;
+  const call: Mcp['call'] = async (name, input = {}) =>
+    (await client.callTool({ name, arguments: input })) as CallToolResult;
   return {
     client,
-    pid: transport.pid ?? 0,
     stderr: () => stderr,
     toolNames: async () => (await client.listTools()).tools.map(({ name }) => name),
     call,
-    ok: async <T>(name: string, args?: Record<string, unknown>) => {
-      const answer = await call(name, args);
+    ok: async <T>(name: string, input?: Record<string, unknown>) => {
+      const answer = await call(name, input);
       if (answer.isError === true) throw new Error(`${name}: ${textOf(answer)}`);
       return answer.structuredContent as T;
     },
@@ -85,6 +83,11 @@ export class RawMcp {
   listen(): this {
     this.process.stdout.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
     return this;
+  }
+
+  /** How many whole lines there were so far. */
+  lines(): number {
+    return this.stdout.split('\n').length - 1;
   }
 
   /** Every whole line so far, as JSON: anything else on stdout fails the test. */

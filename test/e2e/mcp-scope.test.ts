@@ -83,7 +83,9 @@ describe('the scope of an MCP client', () => {
 
 describe('gates over MCP', () => {
   async function asked(allow?: string[]): Promise<Project> {
-    const project = new Project({ config: { ...ASKING, ...(allow === undefined ? {} : { mcp: { allow } }) } });
+    const project = new Project({
+      config: { ...ASKING, ...(allow === undefined ? {} : { mcp: { allow } }) },
+    });
     await project.start();
     await project.ok(['events', 'emit', 'release.wanted']);
     const client = await project.connect();

@@ -29,6 +29,7 @@ describe('tasks over MCP', () => {
       result: expect.stringContaining('say hello'),
     });
     expect(answer.structuredContent).not.toHaveProperty('output');
+    expect(Object.values(answer.structuredContent as object)).not.toContain(null);
     // What the agent wrote for a terminal paints nothing in the words.
     expect(textOf(answer)).toContain('␛[31mdone');
     expect(textOf(answer)).not.toContain('\u001b');
@@ -45,7 +46,10 @@ describe('tasks over MCP', () => {
     expect(events.map(({ type }) => type)).toEqual(
       expect.arrayContaining(['task:queued', 'task:started', 'task:completed']),
     );
-    expect(await mcp.ok('daemon_status')).toMatchObject({ project: project.root, task_stats: { completed: 1 } });
+    expect(await mcp.ok('daemon_status')).toMatchObject({
+      project: project.root,
+      task_stats: { completed: 1 },
+    });
   });
 
   it('are submitted and waited for in one call, with progress for whoever asked', async () => {
@@ -58,7 +62,10 @@ describe('tasks over MCP', () => {
       undefined,
       { onprogress: ({ message }) => heard.push(message ?? '') },
     );
-    expect(answer.structuredContent).toMatchObject({ state: 'completed', result: expect.stringContaining('hello') });
+    expect(answer.structuredContent).toMatchObject({
+      state: 'completed',
+      result: expect.stringContaining('hello'),
+    });
     expect(heard.length).toBeGreaterThan(0);
     expect(heard.every((message) => message.startsWith('task-0001 '))).toBe(true);
   });
@@ -99,8 +106,8 @@ describe('tasks over MCP', () => {
     const mcp = await connectMcp(project);
     const prompt = `begin ${'p'.repeat(100_000)}`;
     const task = await mcp.ok<{ prompt: string; result: string }>('submit_task', { prompt, waitSeconds: 30 });
-    expect(task.prompt.length).toBeLessThan(5_000);
-    expect(task.prompt).toMatch(/\[4000 of 100006 characters\]$/);
+    expect(task.prompt.length).toBeLessThan(1_100);
+    expect(task.prompt).toMatch(/\[1000 of 100006 characters\]$/);
     expect(task.result.length).toBeLessThan(70_000);
     expect(task.result).toMatch(/\[65536 of 300000 characters\]$/);
     const slice = await mcp.ok<{ data: string }>('read_output', { taskId: 'task-0001' });
@@ -171,7 +178,13 @@ describe('faults over MCP', () => {
     await project.start();
     await mcp.ok('submit_task', { prompt: 'x' });
     await project.kill();
-    expect(codeOf(await mcp.call('get_task', { taskId: 'task-0001' }))).toBe('DAEMON_NOT_RUNNING');
+    // A process that is dying may still take a connection, and break it.
+    const codes = new Set<unknown>();
+    await until('it is told that none runs', async () => {
+      codes.add(codeOf(await mcp.call('get_task', { taskId: 'task-0001' })));
+      return codes.has('DAEMON_NOT_RUNNING');
+    });
+    expect([...codes].filter((code) => code !== 'CONNECTION_LOST')).toEqual(['DAEMON_NOT_RUNNING']);
     await project.start();
     const waiting = mcp.ok('wait_task', { taskId: 'task-0001', waitSeconds: 30 });
     await project.ok(['restart']);

@@ -32,6 +32,14 @@ export async function run({ options, output, clock }: Context): Promise<number |
   // Loaded here: the SDK is large, and only this needs it.
   const { serveMcp } = await import('../mcp/serve.js');
   const { stdin, stdout } = process;
-  await serveMcp({ paths, scope, clock, cause: causeOf(options, process.env), input: stdin, output: stdout, log });
+  await serveMcp({
+    paths,
+    scope,
+    clock,
+    cause: causeOf(options, process.env),
+    input: stdin,
+    output: stdout,
+    log,
+  });
   return 0;
 }

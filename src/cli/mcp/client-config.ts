@@ -9,7 +9,11 @@ export interface ClientConfig {
 }
 
 /** The entry for a client, for the project in `root` with the same narrowing. */
-export function clientConfig(root: string, only: readonly string[] | undefined, readOnly: boolean): ClientConfig {
+export function clientConfig(
+  root: string,
+  only: readonly string[] | undefined,
+  readOnly: boolean,
+): ClientConfig {
   const args = [MAIN, 'mcp', '--project', root];
   if (readOnly) args.push('--read-only');
   if (only !== undefined) args.push('--allow', ...only);

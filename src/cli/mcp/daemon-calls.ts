@@ -50,7 +50,11 @@ export class DaemonCalls {
    * Asks the daemon one thing. NOT_ALLOWED outside of the scope; DAEMON_NOT_RUNNING, TIMED_OUT after a minute,
    * CONNECTION_LOST and the daemon's own errors.
    */
-  async call<M extends MethodName>(method: M, params: ParamsOf<M>, signal: AbortSignal): Promise<ResultOf<M>> {
+  async call<M extends MethodName>(
+    method: M,
+    params: ParamsOf<M>,
+    signal: AbortSignal,
+  ): Promise<ResultOf<M>> {
     this.#scope.require(method);
     return withDeadline(this.clock, ANSWER_LIMIT_MS, (late) =>
       askDaemon(this.paths, method, params, AbortSignal.any([late, signal])),

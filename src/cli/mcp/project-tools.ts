@@ -33,10 +33,13 @@ const gates: ToolSpec<ParamsOf<'gate.list'>> = {
   description: 'Questions that wait for a yes or no of a person, each with exactly what a yes does.',
   methods: ['gate.list'],
   reads: true,
-  entries: fieldsOf('gate.list', { state: 'Only those in this state, or `all`; those pending where not given' }),
+  entries: fieldsOf('gate.list', {
+    state: 'Only those in this state, or `all`; those pending where not given',
+  }),
   run: async (params, { daemon, signal }) => {
     const all = await daemon.call('gate.list', params, signal);
-    const shown = all.slice(-MOST_GATES);
+    // The newest come first.
+    const shown = all.slice(0, MOST_GATES);
     const left = all.length - shown.length;
     const lines = shown.length === 0 ? ['No gates.'] : shown.map(gateText);
     if (left > 0) lines.push(`${left} older ones are left out.`);

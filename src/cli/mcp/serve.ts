@@ -45,6 +45,7 @@ export async function serveMcp(options: ServeOptions): Promise<void> {
     { name: 'aiwgd', version: VERSION },
     { capabilities: { tools: {} }, instructions: instructions(paths.root) },
   );
+  // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK's server has no other way
   server.onerror = complain;
   const tools = calls.list();
   server.setRequestHandler(ListToolsRequestSchema, () => ({ tools }));

@@ -93,7 +93,11 @@ export class StdioTransport implements Transport {
   /** Where the message's own id cannot be told. */
   #refuse(code: ErrorCode, message: string): void {
     this.onerror?.(new AiwgdError(code, message));
-    this.#write({ jsonrpc: '2.0', id: null, error: { code: ERROR_CATALOGUE[code].rpc, message, data: { code } } });
+    this.#write({
+      jsonrpc: '2.0',
+      id: null,
+      error: { code: ERROR_CATALOGUE[code].rpc, message, data: { code } },
+    });
   }
 
   #write(message: object): void {

@@ -48,6 +48,7 @@ const submit: ToolSpec<SubmitInput> = {
       key: 'While a task with the same key is queued or running, that one is answered instead of a new one: makes it safe to submit again after a lost connection',
       delayMs: 'Begin after this many milliseconds',
       retries: 'How many attempts may follow failures; 0 where not given',
+      resume: 'Id of an ended task: the prompt goes on in its conversation, with its agent',
     }),
     waitSeconds: waitSeconds('Wait so long for the end of the task and answer with its result'),
   },
@@ -123,7 +124,10 @@ const output: ToolSpec<OutputParams> = {
       stream: 'stdout where not given',
       offset: 'Where to begin, in bytes',
     }),
-    limit: about(exactOptional(wholeNumber(1, MOST_SLICE_BYTES)), `Bytes at most; ${SLICE_BYTES} where not given`),
+    limit: about(
+      exactOptional(wholeNumber(1, MOST_SLICE_BYTES)),
+      `Bytes at most; ${SLICE_BYTES} where not given`,
+    ),
   },
   run: async ({ limit = SLICE_BYTES, ...place }, { daemon, signal }) => {
     const slice = await daemon.call('task.output', { ...place, limit }, signal);

@@ -3,28 +3,37 @@ import { visibleLine, visibleText } from '../../protocol/visible-text.js';
 import { boundedValue, cutText } from './bounded.js';
 
 /** What a model can make use of; the daemon has all of it. */
-const PROMPT_CHARACTERS = 4_000;
+const PROMPT_CHARACTERS = 1_000;
 const RESULT_CHARACTERS = 64 * 1024;
 const ERROR_CHARACTERS = 8_000;
 const REST_CHARACTERS = 16 * 1024;
 const LISTED_CHARACTERS = 200;
 
-/** A task for a client: without its output, which `read_output` has, and with long texts cut. */
+/**
+ * A task for a client: with long texts cut, without its output, which `read_output` has, and without what is null: models
+ * pay for every word.
+ */
 export function taskForClient(task: Task): Record<string, unknown> {
-  const { prompt, result, error, output: _, ...rest } = task;
-  return {
-    ...(boundedValue(rest, REST_CHARACTERS) as Record<string, unknown>),
-    prompt: cutText(prompt, PROMPT_CHARACTERS),
-    result: result === null ? null : cutText(result, RESULT_CHARACTERS),
+  const { id, state, prompt, result, error, output: _, ...rest } = task;
+  return withoutNulls({
+    id,
+    state,
+    ended: isFinal(state),
     error: error === null ? null : cutText(error, ERROR_CHARACTERS),
-    ended: isFinal(task.state),
-  };
+    result: result === null ? null : cutText(result, RESULT_CHARACTERS),
+    prompt: cutText(prompt, PROMPT_CHARACTERS),
+    ...(boundedValue(rest, REST_CHARACTERS) as object),
+  });
+}
+
+function withoutNulls(object: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
 }
 
 /** A task as one of many. */
 export function taskForList(task: Task): Record<string, unknown> {
-  const { id, state, agent, createdAt, completedAt, waitReason, costUsd, attempt } = task;
-  return {
+  const { id, state, agent, createdAt, completedAt, waitReason, costUsd, attempt, error } = task;
+  return withoutNulls({
     id,
     state,
     agent,
@@ -34,8 +43,8 @@ export function taskForList(task: Task): Record<string, unknown> {
     attempt,
     costUsd,
     prompt: cutText(task.prompt, LISTED_CHARACTERS),
-    error: task.error === null ? null : cutText(task.error, LISTED_CHARACTERS),
-  };
+    error: error === null ? null : cutText(error, LISTED_CHARACTERS),
+  });
 }
 
 /** Where a task stands, on one line. */

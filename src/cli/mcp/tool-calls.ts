@@ -90,7 +90,8 @@ export class ToolCalls {
         }),
       );
     } catch (error) {
-      if (signal.aborted) return failure(new AiwgdError('CONNECTION_LOST', 'The client has taken the call back.'));
+      if (signal.aborted)
+        return failure(new AiwgdError('CONNECTION_LOST', 'The client has taken the call back.'));
       if (!(error instanceof AiwgdError)) this.#complain(error as Error);
       return failure(error, !tool.reads);
     }

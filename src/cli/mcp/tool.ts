@@ -74,7 +74,9 @@ export function fieldsOf<M extends MethodName>(
 /** What may be left out need not be null as well: not every client understands a type that is two. */
 function withoutNull(schema: GenericSchema): GenericSchema {
   const { wrapped } = schema as { wrapped?: GenericSchema & { wrapped?: GenericSchema } };
-  return wrapped?.type === 'nullable' && wrapped.wrapped !== undefined ? exactOptional(wrapped.wrapped) : schema;
+  return wrapped?.type === 'nullable' && wrapped.wrapped !== undefined
+    ? exactOptional(wrapped.wrapped)
+    : schema;
 }
 
 /** Characters of an answer that only passes on what the daemon said. */

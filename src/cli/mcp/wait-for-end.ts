@@ -11,9 +11,6 @@ const LOOK_GAP_MS = 200;
 /** However little happens, a client that asked for progress hears so often that all is well. */
 const SILENCE_MS = 10_000;
 
-/** Output says nothing of a task that a look at it would show. */
-const STEPS = TASK_TOPICS.filter((topic) => topic !== 'task:output');
-
 /**
  * The task when it has ended, or as it is after `forMs`. A restart of the daemon in between is waited for, up to a minute.
  * NOT_FOUND for an unknown task. The task goes on whatever becomes of the wait.
@@ -33,7 +30,7 @@ export async function waitForEnd(
   if (isFinal(first.state)) return first;
   return whileDaemonLives(paths, clock, async (alive) => {
     const either = AbortSignal.any([alive, signal, daemon.leaving]);
-    const topics = context.progress === undefined ? [...STEPS] : [...STEPS, 'task:progress'];
+    const topics = topicsFor(context.progress !== undefined);
     const bell = new TaskBell(daemon, { taskId, topics, signal: either });
     try {
       for (;;) {
@@ -50,6 +47,11 @@ export async function waitForEnd(
       bell.close();
     }
   });
+}
+
+/** Output says nothing of a task that a look at it would show, and progress nothing to a client that did not ask. */
+function topicsFor(progress: boolean): string[] {
+  return TASK_TOPICS.filter((topic) => topic !== 'task:output' && (progress || topic !== 'task:progress'));
 }
 
 /** The task as it is; undefined where the daemon is away and may come back. */
