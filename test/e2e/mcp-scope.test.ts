@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Gate } from '#aiwgd/protocol/automation.js';
 import { until } from '../support/temp.js';
 import { codeOf, connectMcp, textOf } from './mcp-client.js';
-import { Project } from './support.js';
+import { CLI, Project, runProgram } from './support.js';
 
 const READING = [
   'get_task',
@@ -131,10 +131,34 @@ describe('the entry for a client', () => {
     expect(type).toBe('stdio');
     expect(command).toBe(process.execPath);
     expect(args.slice(1)).toEqual(['mcp', '--project', project.root, '--read-only', '--allow', 'task.get']);
-    const { spawnSync } = await import('node:child_process');
-    const ran = spawnSync(command, args, { cwd: '/', env: {}, input: '', encoding: 'utf8' });
-    expect(ran).toMatchObject({ status: 0, stdout: '' });
+    const ran = await runProgram(command, args, { cwd: '/', env: {} });
+    expect(ran).toMatchObject({ code: 0, stdout: '' });
     expect(ran.stderr).toContain(`2 of`);
     expect(ran.stderr).toContain(project.root);
+  });
+});
+
+describe('the SDK', () => {
+  /** Tells on stderr which modules of it are loaded. */
+  const SPY = `export async function resolve(name, context, next) {
+    const found = await next(name, context);
+    if (found.url.includes('/@modelcontextprotocol/')) process._rawDebug('LOADED ' + found.url);
+    return found;
+  }`;
+  const asUrl = (text: string) => `data:text/javascript,${encodeURIComponent(text)}`;
+  const spying = asUrl(`import { register } from 'node:module'; register(${JSON.stringify(asUrl(SPY))});`);
+
+  it('is loaded by the server and by nothing else', async () => {
+    const project = new Project();
+    const loads = async (args: string[]): Promise<boolean> => {
+      const { cwd, env } = { cwd: project.root, env: project.env };
+      const ran = await runProgram(process.execPath, ['--import', spying, CLI, ...args], { cwd, env });
+      expect(ran.code, ran.stderr).toBe(0);
+      return ran.stderr.includes('LOADED');
+    };
+    expect(await loads(['mcp'])).toBe(true);
+    for (const args of [['--help'], ['mcp', '--help'], ['mcp', '--print-config'], ['config', 'show']]) {
+      expect(await loads(args), args.join(' ')).toBe(false);
+    }
   });
 });

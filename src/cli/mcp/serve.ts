@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import { Server } from '@modelcontextprotocol/sdk/server/index.js';
 import { CallToolRequestSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { type Clock, sleep } from '../../platform/clock.js';
-import { messageOf } from '../../protocol/errors.js';
+import { AiwgdError, messageOf } from '../../protocol/errors.js';
 import type { ProjectPaths } from '../../protocol/project-paths.js';
 import { VERSION } from '../../protocol/version.js';
 import { visibleLine } from '../../protocol/visible-text.js';
@@ -71,7 +71,7 @@ export async function serveMcp(options: ServeOptions): Promise<void> {
   await server.connect(transport);
   try {
     await transport.ended;
-    leaving.abort(new Error('the client has left'));
+    leaving.abort(new AiwgdError('CONNECTION_LOST', 'The client has left.'));
     const last = clock.monotonic() + LAST_ANSWERS_MS;
     do await sleep(clock, LOOK_EVERY_MS);
     while (calls.slots.taken > 0 && clock.monotonic() < last);

@@ -27,7 +27,7 @@ export async function waitForEnd(
   // An unknown task, or no daemon, is told at once.
   const first = await daemon.call('task.get', { taskId }, signal);
   tell(first);
-  if (isFinal(first.state)) return first;
+  if (isFinal(first.state) || forMs === 0) return first;
   return whileDaemonLives(paths, clock, async (alive) => {
     const either = AbortSignal.any([alive, signal, daemon.leaving]);
     const topics = topicsFor(context.progress !== undefined);
