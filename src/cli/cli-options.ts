@@ -41,4 +41,8 @@ export interface CliOptions {
   timezone?: string;
   from?: string;
   count?: number;
+  /** RPC methods, by name. */
+  allow?: string[];
+  readOnly?: boolean;
+  printConfig?: boolean;
 }
