@@ -98,6 +98,7 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
     handlers: rpcHandlers({
       ...tasks,
       project: paths.root,
+      clock,
       automation,
       router,
       status,

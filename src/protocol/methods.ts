@@ -11,6 +11,7 @@ import {
 import type { AiwgEvent } from './event.js';
 import type { MethodTypes } from './method-types.js';
 import { about, literal, object, oneOf, record, type Schema, wholeNumber } from './schema.js';
+import { spendParams, spendReport } from './spend-schemas.js';
 import type { DaemonStatus } from './status.js';
 import { TASK_SOURCES, TASK_STATES, type Task, type TaskCounts, WAIT_REASONS } from './task.js';
 import { isTopic, isTopicGlob } from './topic.js';
@@ -268,6 +269,11 @@ export const METHODS: MethodTable = {
       nextOffset: v.number(),
       eof: about(v.boolean(), 'The attempt has ended and all of it was read'),
     }),
+  },
+  'spend.report': {
+    summary: 'What agents cost, by the end of their attempts; kept for 400 days.',
+    params: spendParams,
+    result: spendReport,
   },
   'event.emit': {
     summary: 'Publishes an event.',

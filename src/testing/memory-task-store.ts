@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../platform/clock.js';
 import { AiwgdError } from '../protocol/errors.js';
+import type { SpendRow } from '../protocol/spend.js';
 import { isFinal, TASK_STATES, type TaskCounts, type TaskState } from '../protocol/task.js';
 import { conversationOfTask, historyOf, storedFeedback } from '../tasks/conversation-texts.js';
 import { parseListQuery, requireWholeNumber } from '../tasks/list-query.js';
@@ -18,7 +19,6 @@ import type {
   Progress,
   Release,
   SpendQuery,
-  SpendRow,
   StoredTask,
   Submitted,
   TaskLaunch,
