@@ -1,6 +1,12 @@
 import type { Log } from '../platform/log.js';
 import type { NewEvent, TaskTopic } from '../protocol/event.js';
-import { type FinalState, isFinal, type TaskState } from '../protocol/task.js';
+import {
+  type FinalState,
+  isFinal,
+  type TaskProgress,
+  type TaskState,
+  type WaitReason,
+} from '../protocol/task.js';
 import type { Outcome, StoredTask } from '../tasks/task-store.js';
 import type { StreamSizes } from './attempt-files.js';
 
@@ -26,14 +32,26 @@ export class TaskEvents {
     this.#log = log;
   }
 
-  queued(task: TaskFacts): void {
-    this.#log.info({ taskId: task.id, agent: task.agent, priority: task.priority }, 'Task queued');
-    this.#tell('task:queued', task, 'queued');
+  /** `wait`: why it does not start at once, and when it will; `runAt` in milliseconds since 1970, null where nobody knows. */
+  queued(task: TaskFacts, wait?: { waitReason: WaitReason | null; runAt: number | null }): void {
+    const { waitReason = null, runAt = null } = wait ?? {};
+    const details = {
+      ...(waitReason === null ? {} : { waitReason }),
+      ...(runAt === null ? {} : { runAt: new Date(runAt).toISOString() }),
+    };
+    const facts = { taskId: task.id, agent: task.agent, priority: task.priority, ...details };
+    this.#log.info(facts, waitReason === null ? 'Task queued' : 'Task queued, and waits');
+    this.#tell('task:queued', task, 'queued', details);
   }
 
-  started(task: TaskFacts & Pick<StoredTask, 'startedAt'>): void {
-    this.#log.info({ taskId: task.id, agent: task.agent, attempt: task.attempt }, 'Task started');
-    this.#tell('task:started', task, 'running', { startedAt: task.startedAt });
+  /** `by` is the agent that carries it out; `isolated` where it works outside of the project's own tree. */
+  started(
+    task: TaskFacts & Pick<StoredTask, 'startedAt'>,
+    { by, isolated }: { by: string; isolated: boolean },
+  ): void {
+    this.#log.info({ taskId: task.id, agent: task.agent, by, attempt: task.attempt }, 'Task started');
+    const details = { startedAt: task.startedAt, by, ...(isolated ? { isolated } : {}) };
+    this.#tell('task:started', task, 'running', details);
   }
 
   /** Logged only: for the world nothing has changed. */
@@ -55,6 +73,15 @@ export class TaskEvents {
         stdoutBytes: sizes.stdout,
         stderrBytes: sizes.stderr,
       },
+      ...causeOf(task),
+    });
+  }
+
+  progress(task: TaskFacts, progress: TaskProgress): void {
+    this.#publish({
+      type: 'task:progress',
+      source: 'supervisor',
+      payload: { taskId: task.id, state: 'running', agent: task.agent, attempt: task.attempt, ...progress },
       ...causeOf(task),
     });
   }

@@ -14,8 +14,6 @@ type AutomationMethod = Extract<MethodName, `${'automation' | 'schedule' | 'gate
 export type AutomationHandlers = Pick<Handlers, AutomationMethod>;
 
 export interface HandlerParts extends TaskHandlerParts {
-  /** The project's folder. */
-  project: string;
   automation: AutomationHandlers;
   router: EventRouter;
   clock: Clock;
@@ -34,14 +32,10 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
   return {
     ...tasks,
     ...parts.automation,
-    'task.submit': (params, call) => {
-      const cause = params.cause ?? callingTask(call, project);
-      return tasks['task.submit']({ ...params, ...(cause === undefined ? {} : { cause }) });
-    },
-    'task.get': (params, { connection }) => inTurn(connection, () => tasks['task.get'](params)),
-    'task.list': (params, { connection }) => inTurn(connection, () => tasks['task.list'](params)),
-    'task.page': (params, { connection }) => inTurn(connection, () => tasks['task.page'](params)),
-    'task.output': (params, { connection }) => inTurn(connection, () => tasks['task.output'](params)),
+    'task.get': (params, call) => inTurn(call.connection, () => tasks['task.get'](params, call)),
+    'task.list': (params, call) => inTurn(call.connection, () => tasks['task.list'](params, call)),
+    'task.page': (params, call) => inTurn(call.connection, () => tasks['task.page'](params, call)),
+    'task.output': (params, call) => inTurn(call.connection, () => tasks['task.output'](params, call)),
     'spend.report': spendHandler(parts.store, parts.clock),
     ping: () => ({ pong: true, pid: process.pid, version: VERSION }),
     'daemon.status': () => parts.status(),

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { AgentSupervisor } from '../agents/agent-supervisor.js';
+import type { Hold } from '../agents/limits/routes.js';
 import type { EventRouter } from '../events/event-router.js';
 import { RpcServer } from '../ipc/rpc-server.js';
 import type { Clock } from '../platform/clock.js';
@@ -9,13 +10,14 @@ import type { ResultOf } from '../protocol/method-types.js';
 import type { ProjectPaths } from '../protocol/project-paths.js';
 import { VERSION } from '../protocol/version.js';
 import type { OutputFiles } from '../tasks/output-files.js';
-import type { TaskStore } from '../tasks/task-store.js';
+import type { StoredTask, TaskStore } from '../tasks/task-store.js';
 import { TasksExport } from '../tasks/tasks-export.js';
 import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import type { HealthRegister } from './health.js';
 import { type AutomationHandlers, rpcHandlers } from './rpc-handlers.js';
 import type { StopRequest } from './stop-request.js';
-import { taskHandlers } from './task-handlers.js';
+import { outputReader } from './task-handlers.js';
+import { waitingTask } from './task-view.js';
 
 /** What the daemon lays under all of its subsystems. */
 export interface Ground {
@@ -30,16 +32,18 @@ export interface Ground {
 export function exportTasks(
   { paths, clock, log, router, health }: Ground,
   store: TaskStore,
+  holdOf: (task: StoredTask) => Hold | undefined,
 ): () => Promise<void> {
   const tasksExport = new TasksExport({
     store,
     path: paths.tasksExport,
     clock,
     log,
+    view: (task) => waitingTask(task, holdOf(task)),
     onFault: (error) => health.fault('tasks_export', error),
   });
-  const tap = router.tap(['task:*'], ({ type }) => {
-    if (type !== 'task:output') tasksExport.changed();
+  const tap = router.tap(['task:*', 'agent.*', 'budget.*'], ({ type }) => {
+    if (type !== 'task:output' && type !== 'task:progress') tasksExport.changed();
   });
   return async () => {
     tap.close();
@@ -58,6 +62,7 @@ export function makeSupervisor(
     clock,
     log,
     onFault: (code, message) => health.fault(code, message),
+    pausesFile: paths.pauses,
     projectRoot: paths.root,
     owner: `${self?.bootId}:${self?.pid}:${self?.startTime}`,
     agents: agentsConfig(config),
@@ -80,8 +85,7 @@ export interface ServerParts {
 /** The server of the project's socket, not listening yet. */
 export function makeServer({ paths, clock, log, router }: Ground, parts: ServerParts): RpcServer {
   const { store, supervisor, files, stop, automation, status, reload } = parts;
-  const tasks = { store, supervisor, files };
-  const { 'task.output': readOutput } = taskHandlers(tasks);
+  const tasks = { project: paths.root, store, supervisor, files };
   return new RpcServer({
     address: paths.socket,
     version: VERSION,
@@ -89,7 +93,7 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
     log,
     events: { subscribe: (globs, listener) => router.tap(globs, listener) },
     output: {
-      read: readOutput,
+      read: outputReader(parts),
       attempt: async (taskId) => {
         const task = await store.get(taskId);
         return task && { attempt: task.attempt, ended: task.completedAt !== null };
@@ -97,7 +101,6 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
     },
     handlers: rpcHandlers({
       ...tasks,
-      project: paths.root,
       clock,
       automation,
       router,

@@ -87,3 +87,8 @@ export function importedEntry(task: StoredTask): Entry {
 export function endOf({ task }: Entry): number {
   return Date.parse(task.completedAt ?? task.createdAt);
 }
+
+/** Higher priority first, then first submitted first. */
+export function byTurn(a: Entry, b: Entry): number {
+  return b.task.priority - a.task.priority || a.seq - b.seq;
+}

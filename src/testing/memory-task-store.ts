@@ -24,8 +24,17 @@ import type {
   TaskLaunch,
   TaskPage,
   TaskStore,
+  WakeRequest,
 } from '../tasks/task-store.js';
-import { type Entry, endOf, importedEntry, NO_HOLDER, NO_TRACE, newStoredTask } from './memory-entry.js';
+import {
+  byTurn,
+  type Entry,
+  endOf,
+  importedEntry,
+  NO_HOLDER,
+  NO_TRACE,
+  newStoredTask,
+} from './memory-entry.js';
 import { MemoryLedger } from './memory-ledger.js';
 
 /** A `TaskStore` without a disk: every promise of the interface but durability. */
@@ -124,7 +133,7 @@ export class MemoryTaskStore implements TaskStore {
     }
     const ready = this.#inState('queued')
       .filter((entry) => entry.task.runAt === null && this.#hasTurn(entry))
-      .toSorted((a, b) => b.task.priority - a.task.priority || a.seq - b.seq);
+      .toSorted(byTurn);
     const isApart = ({ task }: Entry): boolean => apart !== undefined && task.agent === apart.agent;
     const shared = ready.filter((entry) => !isApart(entry) && !exceptAgents.includes(entry.task.agent));
     const taken = [...shared.slice(0, limit), ...ready.filter(isApart).slice(0, apart?.limit)];
@@ -271,6 +280,17 @@ export class MemoryTaskStore implements TaskStore {
     const counts = { total: this.#entries.size } as TaskCounts;
     for (const state of TASK_STATES) counts[state] = this.#inState(state).length;
     return counts;
+  }
+
+  async wake({ waitReason, ruleId, limit }: WakeRequest): Promise<number> {
+    this.#checkOpen();
+    const waiting = this.#inState('queued')
+      .filter(({ task }) => task.runAt !== null && task.waitReason === waitReason)
+      .filter(({ task }) => ruleId === undefined || task.ruleId === ruleId)
+      .toSorted(byTurn)
+      .slice(0, limit);
+    for (const { task } of waiting) Object.assign(task, { runAt: null, waitReason: null });
+    return waiting.length;
   }
 
   async nextRunAt(): Promise<number | null> {

@@ -14,6 +14,7 @@ import type {
   Progress,
   Release,
   Submitted,
+  WakeRequest,
 } from '../task-store.js';
 import { Conversations } from './conversations.js';
 import { type ChargedAttempt, Ledger } from './ledger.js';
@@ -298,6 +299,10 @@ export class Engine {
       counts.total += row.count;
     }
     return counts;
+  }
+
+  wake({ waitReason, ruleId, limit = -1 }: WakeRequest): number {
+    return Number(this.#do.wake.run({ waitReason, ruleId: ruleId ?? null, limit }).changes);
   }
 
   nextRunAt(): number | null {
