@@ -36,6 +36,7 @@ export interface CliOptions {
   cause?: string;
   keep?: boolean;
   rule?: string;
+  by?: string;
   history?: boolean;
   all?: boolean;
   timezone?: string;

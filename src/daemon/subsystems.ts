@@ -101,6 +101,7 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
     },
     handlers: rpcHandlers({
       ...tasks,
+      clock,
       automation,
       router,
       status,

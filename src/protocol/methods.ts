@@ -10,6 +10,7 @@ import { type EventSketch, GATE_STATES } from './automation.js';
 import { automationStatus, gate, scheduledJob, trace, verdicts } from './automation-schemas.js';
 import type { MethodTypes } from './method-types.js';
 import { about, literal, object, oneOf, record, type Schema, wholeNumber } from './schema.js';
+import { spendParams, spendReport } from './spend-schemas.js';
 import { TASK_SOURCES, TASK_STATES } from './task.js';
 import { isTopic, isTopicGlob } from './topic.js';
 
@@ -190,6 +191,11 @@ export const METHODS: MethodTable = {
       nextOffset: v.number(),
       eof: about(v.boolean(), 'The attempt has ended and all of it was read'),
     }),
+  },
+  'spend.report': {
+    summary: 'What agents cost, by the end of their attempts; kept for 400 days.',
+    params: spendParams,
+    result: spendReport,
   },
   'event.emit': {
     summary: 'Publishes an event.',

@@ -20,6 +20,7 @@ export const BRANCH_OF: Readonly<Record<string, keyof typeof LOADERS>> = {
   ping: 'daemon',
   logs: 'daemon',
   task: 'task',
+  spend: 'task',
   events: 'events',
   automation: 'automation',
   gate: 'automation',
