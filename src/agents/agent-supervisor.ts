@@ -11,6 +11,7 @@ import { isCommand } from './command-task.js';
 import { Backoff, FaultReport, type OnFault } from './fault-report.js';
 import type { LaunchFault } from './launcher.js';
 import { LEASE_MS, LeaseKeeper } from './lease-keeper.js';
+import type { QuestionPort } from './ports.js';
 import { endStrays, takeOver } from './recovery.js';
 import { untouched } from './retry-policy.js';
 import { SettlementWriter } from './settlement-writer.js';
@@ -45,6 +46,8 @@ export interface SupervisorOptions {
   onFault: OnFault;
   /** The daemon's environment, from which agents get what is allowed. */
   environment: Readonly<Record<string, string | undefined>>;
+  /** Takes agents' questions to people; without it they are told no. */
+  questions?: QuestionPort;
   /** Between 0 and 1, for the jitter of retries. */
   random?: () => number;
 }
@@ -107,6 +110,7 @@ export class AgentSupervisor {
       projectRoot: options.projectRoot,
       baseEnvironment: options.environment,
       attemptFolder: options.attemptFolder,
+      questions: options.questions,
       onSettling: ({ task }) => this.#wakeFor(task),
       onLaunch: (fault) => this.#noteLaunch(fault),
     };
@@ -127,7 +131,7 @@ export class AgentSupervisor {
       this.#keep(run);
     }
     this.#started = true;
-    const followed = new Set([...this.#runs.values()].flatMap((run) => run.attemptId ?? []));
+    const followed = this.attempts;
     if (strays === 'all') this.#recovery = this.#endStrays(followed);
     this.#loop.wake();
     return followed.size;
@@ -237,6 +241,11 @@ export class AgentSupervisor {
   live(taskId: string): { pid: number | null; outputBytes: number; sessionId: string | null } | undefined {
     const run = this.#runs.get(taskId);
     return run?.phase === 'running' ? run.live : undefined;
+  }
+
+  /** Ids of the attempts that are followed. */
+  get attempts(): ReadonlySet<string> {
+    return new Set([...this.#runs.values()].flatMap((run) => run.attemptId ?? []));
   }
 
   async status(): Promise<DaemonStatus['subsystems']['supervisor']> {

@@ -1,49 +1,20 @@
 import { rmSync } from 'node:fs';
-import type { Clock } from '../platform/clock.js';
-import type { Log } from '../platform/log.js';
 import { bootId, type ProcessIdentity } from '../platform/process-identity.js';
 import { messageOf } from '../protocol/errors.js';
-import type { AgentConfig } from './agent-config.js';
+import { AgentInput } from './agent-input.js';
 import { AgentProcess, type ProcessExit } from './agent-process.js';
-import { MAX_RESULT_BYTES, type OutputParser, type Verdict } from './agent-provider.js';
-import { AttemptFiles, type AttemptTexts, type StreamSizes } from './attempt-files.js';
+import { MAX_RESULT_BYTES, type Verdict } from './agent-provider.js';
+import { AttemptFiles } from './attempt-files.js';
 import type { AttemptHeader } from './attempt-header.js';
 import { AttemptLimits } from './attempt-limits.js';
+import type { AttemptDeps, AttemptLaunch, AttemptPlan } from './attempt-plan.js';
+import { AttemptQuestions } from './attempt-questions.js';
 import { isVerb, outranks, type Verb } from './attempt-verb.js';
 import { findProgram, LaunchFault, LaunchRefused, type LaunchRequest, launch } from './launcher.js';
+import { FIRST_LOOK_MS, LookPace } from './look-pace.js';
 import { OutputTail } from './output-tail.js';
 import { Pause } from './pause.js';
 import { endTree } from './process-tree.js';
-import type { SurvivorScan } from './survivor-scan.js';
-
-/** What an attempt is, whoever launched it. */
-export interface AttemptPlan {
-  taskId: string;
-  attemptId: string;
-  attempt: number;
-  /** Folder of the attempt's files. */
-  folder: string;
-  parser: OutputParser;
-  timeoutMs: number | null;
-  stallMs: number | null;
-  killGraceMs: number;
-  keepBackground: boolean;
-}
-
-/** What it takes to launch one. */
-export interface AttemptLaunch extends LaunchRequest, AttemptTexts {
-  agentName: string;
-  /** Without its variables. */
-  agent: AgentConfig;
-}
-
-export interface AttemptDeps {
-  clock: Clock;
-  log: Log;
-  scan: SurvivorScan;
-  /** At most four times a second while the output grows, and once more at the end. */
-  onOutput: (sizes: StreamSizes) => void;
-}
 
 export interface AttemptEnd {
   /** What ended it; null when it ended by itself. */
@@ -62,12 +33,7 @@ export interface AttemptEnd {
   durationMs: number;
 }
 
-const OUTPUT_HINT_MS = 250;
 const STDERR_TAIL_BYTES = 4096;
-/** Time to the first look, which also names the agent; most of its time an attempt is looked at four times a second. */
-const FIRST_LOOK_MS = 5;
-const QUICK_LOOK_MS = 50;
-const SLOW_LOOK_MS = 250;
 /** A runner has written its first word by then, whatever the machine's load. */
 const FIRST_WORD_MS = 1_000;
 /** A runner that has not named its agent by then never will: some two seconds. */
@@ -85,6 +51,9 @@ export class Attempt {
   readonly #process: AgentProcess;
   readonly #tail: OutputTail;
   readonly #limits: AttemptLimits;
+  readonly #pace: LookPace;
+  /** Undefined for agents that ask nothing. */
+  readonly #questions: AttemptQuestions | undefined;
   readonly #hurry = new AbortController();
   readonly #adopted: boolean;
   #verb: Verb | null = null;
@@ -92,12 +61,10 @@ export class Attempt {
   #ending: Promise<number[]> | undefined;
   #over = false;
   #detached = false;
-  #pauseMs = FIRST_LOOK_MS;
   readonly #pause: Pause;
   #blind = false;
-  #sizes: StreamSizes = { stdout: 0, stderr: 0 };
   #looks = 0;
-  #hinted: { at: number; total: number } = { at: Number.NEGATIVE_INFINITY, total: 0 };
+  #waiting = false;
   /** Null when it was left to the next daemon. */
   readonly done: Promise<AttemptEnd | null>;
 
@@ -114,7 +81,11 @@ export class Attempt {
     this.#adopted = opened.adopted;
     this.#pause = new Pause(deps.clock);
     this.#tail = new OutputTail(this.#files, plan.parser);
-    this.#limits = new AttemptLimits(plan, deps.clock, this.#header.startedMono);
+    this.#pace = new LookPace(deps.clock, deps.onOutput);
+    this.#questions = this.#askPeople();
+    const { staysOpen, startedMono } = this.#header;
+    const waitedMs = staysOpen ? this.#files.waitedMs() : 0;
+    this.#limits = new AttemptLimits({ ...plan, staysOpen, waitedMs }, deps.clock, startedMono);
     this.done = this.#carryOut();
   }
 
@@ -133,6 +104,8 @@ export class Attempt {
       startedMono: clock.monotonic(),
       agentName: request.agentName,
       agent: request.agent,
+      cwd: request.cwd,
+      staysOpen: request.staysOpen,
     };
     let attempt: Attempt | undefined;
     let files: AttemptFiles;
@@ -184,7 +157,12 @@ export class Attempt {
   }
 
   get outputBytes(): number {
-    return this.#sizes.stdout;
+    return this.#pace.sizes.stdout;
+  }
+
+  /** `gate`: it cannot go on before a person has answered. */
+  get waitsFor(): 'gate' | null {
+    return this.#waiting && this.#verb === null ? 'gate' : null;
   }
 
   get sessionId(): string | null {
@@ -196,19 +174,18 @@ export class Attempt {
     if (this.#over || !outranks(verb, this.#verb)) return;
     if (this.#verb === null) this.#graceMs = graceMs;
     this.#verb = verb;
-    this.#noteEnding(verb);
+    // Before the first signal: a daemon that takes over in the middle must know that it was us, and why.
+    this.#noted('Why an attempt is ended', (files) => files.noteEnding(verb));
     this.#pause.cutShort();
   }
 
-  /** Before the first signal: a daemon that takes over in the middle must know that it was us, and why. */
-  #noteEnding(verb: Verb): void {
+  /** Notes something for a daemon that takes over. */
+  #noted(what: string, note: (files: AttemptFiles) => void): void {
     try {
-      this.#files.noteEnding(verb);
+      note(this.#files);
     } catch (error) {
-      this.#deps.log.warn(
-        { taskId: this.#plan.taskId, error: messageOf(error) },
-        'Why an attempt is ended cannot be noted',
-      );
+      const { taskId } = this.#plan;
+      this.#deps.log.warn({ taskId, error: messageOf(error) }, `${what} cannot be noted`);
     }
   }
 
@@ -234,11 +211,13 @@ export class Attempt {
       const exit = await this.#follow();
       if (exit === null) return null;
       this.#over = true;
+      this.#endQuestions();
       await this.#endRest();
       const verdict = await this.#judge(exit);
       return this.#endOf(exit, verdict);
     } finally {
       this.#over = true;
+      this.#questions?.leave();
       this.#files[Symbol.dispose]();
     }
   }
@@ -252,11 +231,13 @@ export class Attempt {
       const exit = await this.#look();
       if (exit !== undefined) return exit;
       this.#looks += 1;
-      const grown = this.#note(await this.#tail.look());
-      const exceeded = this.#limits.exceeded({ hasResult: this.#plan.parser.hasResult, grown });
+      const grown = this.#pace.note(await this.#tail.look(), this.pid !== null);
+      this.#lookAtQuestions();
+      const seen = { hasResult: this.#plan.parser.hasResult, grown, waiting: this.#waiting };
+      const exceeded = this.#limits.exceeded(seen);
       if (exceeded !== null) this.end(exceeded);
       this.#beginEnding();
-      await this.#pause.wait(Math.min(this.#pauseMs, this.#limits.nextMs()));
+      await this.#pause.wait(Math.min(this.#pace.pauseMs, this.#limits.nextMs()));
     }
   }
 
@@ -276,20 +257,38 @@ export class Attempt {
     }
   }
 
-  /** Answers whether there is more than at the last look. */
-  #note(sizes: StreamSizes | undefined): boolean {
-    const { stdout, stderr } = sizes ?? this.#sizes;
-    const grown = stdout !== this.#sizes.stdout || stderr !== this.#sizes.stderr;
-    this.#sizes = { stdout, stderr };
-    const least = this.pid === null ? FIRST_LOOK_MS : QUICK_LOOK_MS;
-    this.#pauseMs = grown ? QUICK_LOOK_MS : Math.min(Math.max(this.#pauseMs * 2, least), SLOW_LOOK_MS);
-    const total = stdout + stderr;
-    const now = this.#deps.clock.monotonic();
-    if (total !== this.#hinted.total && now - this.#hinted.at >= OUTPUT_HINT_MS) {
-      this.#hinted = { at: now, total };
-      this.#deps.onOutput(this.#sizes);
-    }
-    return grown;
+  #askPeople(): AttemptQuestions | undefined {
+    const { taskId, attemptId, ruleId, causedBy, answerLine } = this.#plan;
+    const { staysOpen, agentName, cwd } = this.#header;
+    if (!staysOpen || answerLine === undefined) return undefined;
+    return new AttemptQuestions({
+      asker: { taskId, attemptId, agent: agentName, ruleId, causedBy, cwd },
+      port: this.#deps.questions,
+      input: this.#files.input,
+      answerLine,
+      log: this.#deps.log,
+      onAnswer: () => this.#pause.cutShort(),
+    });
+  }
+
+  #lookAtQuestions(): void {
+    const questions = this.#questions;
+    if (questions === undefined || this.#verb !== null) return;
+    const before = this.#waiting;
+    questions.look(this.#plan.parser.questions);
+    this.#waiting = questions.waiting;
+    if (this.#waiting === before) return;
+    // It asked before this daemon was there; what an agent writes last is its question.
+    if (this.#adopted && this.#looks === 1) this.#limits.hadWaited(this.#deps.clock.now() - this.#files.saidAt());
+    this.#noted('For how long an attempt has waited', (files) => files.noteWaited(this.#limits.waitedMs));
+  }
+
+  /** Before whatever is left of it is ended: nobody is to answer in vain. */
+  #endQuestions(): void {
+    if (this.#questions === undefined) return;
+    this.#waiting = false;
+    this.#questions.end();
+    AgentInput.remove(this.#plan.folder);
   }
 
   /** An agent that is not named yet is about to be: nobody would know whom to tell. */
@@ -329,8 +328,7 @@ export class Attempt {
   async #judge(exit: ProcessExit): Promise<Verdict> {
     const { parser, taskId, attempt } = this.#plan;
     try {
-      this.#sizes = await this.#tail.drain();
-      if (this.#sizes.stdout + this.#sizes.stderr > this.#hinted.total) this.#deps.onOutput(this.#sizes);
+      this.#pace.last(await this.#tail.drain());
       if (this.#tail.skippedLines > 0) {
         this.#deps.log.warn(
           { taskId, attempt, lines: this.#tail.skippedLines },
@@ -360,8 +358,8 @@ export class Attempt {
       signal,
       exitKnown: known,
       launched,
-      outputBytes: this.#sizes.stdout,
-      stderrBytes: this.#sizes.stderr,
+      outputBytes: this.#pace.sizes.stdout,
+      stderrBytes: this.#pace.sizes.stderr,
       startedAt,
       durationMs: Math.max(0, Math.round(endedAt - startedAt)),
     };

@@ -7,11 +7,13 @@ import type { Claim } from '../tasks/task-store.js';
 import { providerOf, type ResolvedAgent } from './agent-catalogue.js';
 import type { AgentConfig } from './agent-config.js';
 import type { AgentProvider } from './agent-provider.js';
-import { Attempt, type AttemptDeps, type AttemptPlan } from './attempt.js';
+import { Attempt } from './attempt.js';
 import { AttemptFiles, EVENT_FILE } from './attempt-files.js';
+import type { AttemptDeps, AttemptPlan } from './attempt-plan.js';
 import { eventText } from './command-task.js';
 import { agentEnvironment } from './environment.js';
 import { launchVariables } from './launch-variables.js';
+import type { QuestionPort } from './ports.js';
 import { reapStrays } from './process-tree.js';
 import { MAX_TAKEOVERS, type Settlement, settleInterrupted, untouched } from './retry-policy.js';
 import type { SurvivorScan } from './survivor-scan.js';
@@ -22,6 +24,8 @@ export interface AttemptContext {
   log: Log;
   scan: SurvivorScan;
   events: TaskEvents;
+  /** Undefined where nobody can be asked. */
+  questions: QuestionPort | undefined;
   projectRoot: string;
   /** The daemon's environment, from which agents get what is allowed. */
   baseEnvironment: Readonly<Record<string, string | undefined>>;
@@ -44,7 +48,7 @@ export function launchAttempt(
 ): Attempt {
   const { task, launch } = claim;
   const { projectRoot } = deps;
-  const { program, args, env, stdin } = agent.provider.prepare({
+  const { program, args, env, stdin, staysOpen = false } = agent.provider.prepare({
     prompt: input,
     subAgent,
     resume: task.sessionId,
@@ -62,6 +66,7 @@ export function launchAttempt(
       program,
       args,
       stdin,
+      staysOpen,
       event,
       env: agentEnvironment({
         base: deps.baseEnvironment,
@@ -162,6 +167,9 @@ function planOf(
     attempt: task.attempt,
     folder: deps.attemptFolder(task.id, task.attempt),
     parser: provider.createParser({ baseline }),
+    answerLine: provider.answerLine?.bind(provider),
+    ruleId: task.ruleId,
+    causedBy: task.causedBy,
     timeoutMs: task.timeoutMs ?? settings.actionTimeoutMs,
     stallMs: stall === undefined || stall === null ? null : stall * 60_000,
     killGraceMs: settings.killGraceMs,
@@ -169,6 +177,6 @@ function planOf(
   };
 }
 
-function attemptDeps({ task }: Claim, { clock, log, scan, events }: AttemptContext): AttemptDeps {
-  return { clock, log, scan, onOutput: (sizes) => events.output(task, sizes) };
+function attemptDeps({ task }: Claim, { clock, log, scan, events, questions }: AttemptContext): AttemptDeps {
+  return { clock, log, scan, questions, onOutput: (sizes) => events.output(task, sizes) };
 }

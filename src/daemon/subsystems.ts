@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { AgentSupervisor } from '../agents/agent-supervisor.js';
+import type { QuestionPort } from '../agents/ports.js';
 import type { EventRouter } from '../events/event-router.js';
 import { RpcServer } from '../ipc/rpc-server.js';
 import type { Clock } from '../platform/clock.js';
@@ -49,7 +50,12 @@ export function exportTasks(
 
 export function makeSupervisor(
   { paths, clock, log, router, health }: Ground,
-  { store, files, config }: { store: TaskStore; files: OutputFiles; config: Config },
+  {
+    store,
+    files,
+    config,
+    questions,
+  }: { store: TaskStore; files: OutputFiles; config: Config; questions: QuestionPort },
 ): AgentSupervisor {
   const self = identityOf();
   return new AgentSupervisor({
@@ -63,6 +69,7 @@ export function makeSupervisor(
     agents: agentsConfig(config),
     settings: supervisorSettings(config),
     environment: process.env,
+    questions,
     publish: (event) => router.publish(event),
   });
 }
