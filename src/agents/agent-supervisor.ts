@@ -11,15 +11,16 @@ import { isCommand } from './command-task.js';
 import { Backoff, FaultReport, type OnFault } from './fault-report.js';
 import type { LaunchFault } from './launcher.js';
 import { LEASE_MS, LeaseKeeper } from './lease-keeper.js';
-import type { QuestionPort } from './ports.js';
+import type { QuestionPort, Workspaces } from './ports.js';
 import { endStrays, takeOver } from './recovery.js';
 import { untouched } from './retry-policy.js';
 import { SettlementWriter } from './settlement-writer.js';
+import { ShortCommands } from './short-command.js';
 import { type SlotLimits, Slots } from './slots.js';
 import { newTask, type Submission } from './submission.js';
 import { SurvivorScan } from './survivor-scan.js';
 import { type Publish, TaskEvents } from './task-events.js';
-import { TaskRun, type TaskRunDeps } from './task-run.js';
+import { type LiveAttempt, TaskRun, type TaskRunDeps } from './task-run.js';
 
 export interface SupervisorSettings {
   /** Attempts of agents at once; commands have slots of their own, but none where this is 0. */
@@ -46,7 +47,9 @@ export interface SupervisorOptions {
   onFault: OnFault;
   /** The daemon's environment, from which agents get what is allowed. */
   environment: Readonly<Record<string, string | undefined>>;
-  /** Takes agents' questions to people; without it they are told no. */
+  /** Absent where no agent is isolated. */
+  workspaces?: Workspaces;
+  /** Absent where nobody can be asked. */
   questions?: QuestionPort;
   /** Between 0 and 1, for the jitter of retries. */
   random?: () => number;
@@ -110,7 +113,9 @@ export class AgentSupervisor {
       projectRoot: options.projectRoot,
       baseEnvironment: options.environment,
       attemptFolder: options.attemptFolder,
+      workspaces: options.workspaces,
       questions: options.questions,
+      commands: new ShortCommands(options),
       onSettling: ({ task }) => this.#wakeFor(task),
       onLaunch: (fault) => this.#noteLaunch(fault),
     };
@@ -125,16 +130,15 @@ export class AgentSupervisor {
     const { store, owner, log } = this.#options;
     const found = await takeOver(store, owner, log);
     for (const { claim, cancelRequested } of found) {
-      const run = TaskRun.adopt(claim, this.#settings, this.#runDeps, cancelRequested);
+      const run = TaskRun.adopt(claim, this.#catalogue, this.#settings, this.#runDeps, cancelRequested);
       if (run.attemptId !== undefined) this.#events.takenOver(claim.task);
       else log.info({ taskId: claim.task.id }, 'Interrupted task found');
       this.#keep(run);
     }
     this.#started = true;
-    const followed = this.attempts;
-    if (strays === 'all') this.#recovery = this.#endStrays(followed);
+    if (strays === 'all') this.#recovery = this.#endStrays(this.attempts);
     this.#loop.wake();
-    return followed.size;
+    return this.attempts.size;
   }
 
   /** Nothing is claimed before they are gone. */
@@ -238,7 +242,7 @@ export class AgentSupervisor {
   }
 
   /** What the store does not know yet of a running task. */
-  live(taskId: string): { pid: number | null; outputBytes: number; sessionId: string | null } | undefined {
+  live(taskId: string): LiveAttempt | undefined {
     const run = this.#runs.get(taskId);
     return run?.phase === 'running' ? run.live : undefined;
   }
@@ -342,7 +346,7 @@ export class AgentSupervisor {
       this.#giveBack(claim);
       return;
     }
-    this.#keep(TaskRun.launch(claim, this.#catalogue, this.#settings, this.#runDeps));
+    this.#keep(TaskRun.launch(claim, this.#catalogue, this.#settings, this.#runDeps, null));
   }
 
   #keep(run: TaskRun): void {

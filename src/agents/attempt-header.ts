@@ -15,10 +15,12 @@ export interface AttemptHeader {
   agentName: string;
   /** Without its variables. */
   agent: AgentConfig;
-  /** The folder in which the agent works, absolute. */
-  cwd: string;
+  /** Where the agent works; absent in records of earlier versions. */
+  folder?: string;
+  /** What was set aside for it. */
+  reservedUsd?: number | null;
   /** Its stdin is a FIFO, for answers to its questions. */
-  staysOpen: boolean;
+  staysOpen?: boolean;
 }
 
 /** A header as it stands in its record. */
@@ -33,7 +35,7 @@ export function parseHeader(text: string): WrittenHeader | undefined {
   if (end < 0) return undefined;
   try {
     const header: unknown = JSON.parse(text.slice(0, end));
-    return isHeader(header) ? { ...header, ...laterFields(header) } : undefined;
+    return isHeader(header) ? header : undefined;
   } catch {
     // Cut off by a crash, or not ours.
     return undefined;
@@ -52,9 +54,4 @@ function isHeader(value: unknown): value is WrittenHeader {
     typeof agent === 'object' &&
     agent !== null
   );
-}
-
-/** What the headers of earlier versions lack. */
-function laterFields({ cwd, project, staysOpen }: Partial<WrittenHeader>): Pick<WrittenHeader, 'cwd' | 'staysOpen'> {
-  return { cwd: typeof cwd === 'string' ? cwd : (project ?? ''), staysOpen: staysOpen === true };
 }

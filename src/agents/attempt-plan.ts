@@ -1,5 +1,6 @@
 import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
+import type { TaskProgress } from '../protocol/task.js';
 import type { AgentConfig } from './agent-config.js';
 import type { AgentProvider, OutputParser } from './agent-provider.js';
 import type { AttemptTexts, StreamSizes } from './attempt-files.js';
@@ -31,6 +32,7 @@ export interface AttemptLaunch extends LaunchRequest, AttemptTexts {
   agentName: string;
   /** Without its variables. */
   agent: AgentConfig;
+  reservedUsd: number | null;
 }
 
 export interface AttemptDeps {
@@ -41,4 +43,6 @@ export interface AttemptDeps {
   questions: QuestionPort | undefined;
   /** At most four times a second while the output grows, and once more at the end. */
   onOutput: (sizes: StreamSizes) => void;
+  /** What the agent is doing has changed; as often at most. */
+  onProgress: (progress: TaskProgress) => void;
 }

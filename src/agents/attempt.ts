@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { bootId, type ProcessIdentity } from '../platform/process-identity.js';
 import { messageOf } from '../protocol/errors.js';
+import type { TaskProgress } from '../protocol/task.js';
 import { AgentInput } from './agent-input.js';
 import { AgentProcess, type ProcessExit } from './agent-process.js';
 import { MAX_RESULT_BYTES, type Verdict } from './agent-provider.js';
@@ -10,6 +11,7 @@ import { AttemptLimits } from './attempt-limits.js';
 import type { AttemptDeps, AttemptLaunch, AttemptPlan } from './attempt-plan.js';
 import { AttemptQuestions } from './attempt-questions.js';
 import { isVerb, outranks, type Verb } from './attempt-verb.js';
+import { failedVerdict } from './failed-verdict.js';
 import { findProgram, LaunchFault, LaunchRefused, type LaunchRequest, launch } from './launcher.js';
 import { FIRST_LOOK_MS, LookPace } from './look-pace.js';
 import { OutputTail } from './output-tail.js';
@@ -65,6 +67,7 @@ export class Attempt {
   #blind = false;
   #looks = 0;
   #waiting = false;
+  #toldProgress: TaskProgress | null = null;
   /** Null when it was left to the next daemon. */
   readonly done: Promise<AttemptEnd | null>;
 
@@ -81,9 +84,12 @@ export class Attempt {
     this.#adopted = opened.adopted;
     this.#pause = new Pause(deps.clock);
     this.#tail = new OutputTail(this.#files, plan.parser);
-    this.#pace = new LookPace(deps.clock, deps.onOutput);
+    this.#pace = new LookPace(deps.clock, (sizes) => {
+      deps.onOutput(sizes);
+      if (!this.#over) this.#tellProgress();
+    });
     this.#questions = this.#askPeople();
-    const { staysOpen, startedMono } = this.#header;
+    const { staysOpen = false, startedMono } = this.#header;
     const waitedMs = staysOpen ? this.#files.waitedMs() : 0;
     this.#limits = new AttemptLimits({ ...plan, staysOpen, waitedMs }, deps.clock, startedMono);
     this.done = this.#carryOut();
@@ -104,7 +110,8 @@ export class Attempt {
       startedMono: clock.monotonic(),
       agentName: request.agentName,
       agent: request.agent,
-      cwd: request.cwd,
+      folder: request.cwd,
+      reservedUsd: request.reservedUsd,
       staysOpen: request.staysOpen,
     };
     let attempt: Attempt | undefined;
@@ -163,6 +170,11 @@ export class Attempt {
   /** `gate`: it cannot go on before a person has answered. */
   get waitsFor(): 'gate' | null {
     return this.#waiting && this.#verb === null ? 'gate' : null;
+  }
+
+  /** Null where it does not tell. */
+  get progress(): TaskProgress | null {
+    return this.#plan.parser.progress;
   }
 
   get sessionId(): string | null {
@@ -259,7 +271,7 @@ export class Attempt {
 
   #askPeople(): AttemptQuestions | undefined {
     const { taskId, attemptId, ruleId, causedBy, answerLine } = this.#plan;
-    const { staysOpen, agentName, cwd } = this.#header;
+    const { staysOpen, agentName, project, folder: cwd = project } = this.#header;
     if (!staysOpen || answerLine === undefined) return undefined;
     return new AttemptQuestions({
       asker: { taskId, attemptId, agent: agentName, ruleId, causedBy, cwd },
@@ -289,6 +301,13 @@ export class Attempt {
     this.#waiting = false;
     this.#questions.end();
     AgentInput.remove(this.#plan.folder);
+  }
+
+  #tellProgress(): void {
+    const { progress } = this.#plan.parser;
+    if (progress === null || progress === this.#toldProgress) return;
+    this.#toldProgress = progress;
+    this.#deps.onProgress(progress);
   }
 
   /** An agent that is not named yet is about to be: nobody would know whom to tell. */
@@ -342,7 +361,7 @@ export class Attempt {
         stderrTail: () => this.#files.tail('stderr', STDERR_TAIL_BYTES),
       });
     } catch (error) {
-      return failure(`The attempt's output cannot be read: ${messageOf(error)}`, 'agent_error');
+      return failedVerdict(`The attempt's output cannot be read: ${messageOf(error)}`, 'agent_error');
     }
   }
 
@@ -374,10 +393,4 @@ function programFor(plan: AttemptPlan, request: LaunchRequest): string {
     rmSync(plan.folder, { recursive: true, force: true });
     throw error;
   }
-}
-
-/** The verdict on an attempt that has nothing but a reason. */
-export function failure(error: string, failureClass: Verdict['failureClass']): Verdict {
-  const nothing = { result: null, sessionId: null, costUsd: null, usage: null, retryAt: null };
-  return { ok: false, error, failureClass, ...nothing, tokens: null, sessionTotals: null, surprises: [] };
 }

@@ -118,7 +118,7 @@ export class Lineage {
     const at = Date.parse(event.timestamp);
     if (ENDS.has(event.type)) {
       this.ended(taskId, at);
-    } else if (event.type !== 'task:output') {
+    } else if (event.type !== 'task:output' && event.type !== 'task:progress') {
       const { rules } = this.of(event);
       if (rules.length === 0) return;
       if (event.type === 'task:queued') this.record(taskId, rules);

@@ -64,7 +64,7 @@ export interface CommandPort {
     stdin: string;
     timeoutMs: number;
     signal: AbortSignal;
-  }): Promise<{ exitCode: number | null; timedOut: boolean; stderr: string }>;
+  }): Promise<{ exitCode: number | null; timedOut: boolean; output: string }>;
   /** Ends what carries one of these marks, from a daemon that was killed. */
   endLeft(marks: readonly string[]): Promise<void>;
 }

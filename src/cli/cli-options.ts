@@ -35,6 +35,7 @@ export interface CliOptions {
   rule?: string;
   history?: boolean;
   all?: boolean;
+  always?: boolean;
   timezone?: string;
   from?: string;
   count?: number;

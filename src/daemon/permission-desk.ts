@@ -25,13 +25,13 @@ export class PermissionDesk implements QuestionPort {
     this.#host().openQuestions?.withdraw(attemptId, reason, questionId);
   }
 
-  /**
-   * The attempts of an earlier daemon are taken over: what others had asked needs no answer. `begunAnew`: tasks have the
-   * names of others.
-   */
-  settle(attempts: ReadonlySet<string>, begunAnew: boolean): void {
-    const questions = this.#host().openQuestions;
-    questions?.keepOnly(attempts);
-    if (begunAnew) questions?.forgetAllowed();
+  /** The attempts of an earlier daemon are taken over: what others had asked needs no answer. */
+  keepOnly(attempts: ReadonlySet<string>): void {
+    this.#host().openQuestions?.keepOnly(attempts);
+  }
+
+  /** The queue was begun anew, and its tasks get the names of others: what was allowed for good was allowed to those. */
+  forgetAllowed(): void {
+    this.#host().openQuestions?.forgetAllowed();
   }
 }

@@ -40,7 +40,7 @@ export function exportTasks(
     onFault: (error) => health.fault('tasks_export', error),
   });
   const tap = router.tap(['task:*'], ({ type }) => {
-    if (type !== 'task:output') tasksExport.changed();
+    if (type !== 'task:output' && type !== 'task:progress') tasksExport.changed();
   });
   return async () => {
     tap.close();

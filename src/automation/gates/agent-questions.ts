@@ -114,7 +114,7 @@ export class AgentQuestions {
       .map(({ rule }) => String(rule));
   }
 
-  /** The names of tasks begin anew: what was allowed was allowed to others. */
+  /** Forgets what was allowed for good to any task. */
   forgetAllowed(): void {
     this.#options.db.run('DELETE FROM allowed_rules');
   }

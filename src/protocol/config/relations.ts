@@ -38,6 +38,7 @@ export function checkRelations(value: unknown): Relations {
   );
   checkJobs(jobs, object(root['actions']), found);
   checkAgents(root, jobs, rules, found);
+  checkApprovals(object(root['agents']), found);
   checkTriggers(root, rules, found);
   checkSecretPlaces(value, [], found);
   return found;
@@ -132,6 +133,27 @@ function checkAgents(root: Json, jobs: Json[], rules: Json[], found: Relations):
     if (!subAgents) found.errors.push({ ...finding, message: 'there is no such agent in `agents`' });
     else if (near.close)
       found.warnings.push({ ...finding, message: 'is no agent of `agents`, so a sub-agent of claude' });
+  }
+}
+
+/** Only claude asks in a way that can be answered. */
+function checkApprovals(agents: Json, found: Relations): void {
+  for (const [name, value] of Object.entries(agents)) {
+    const { provider = 'claude', approvals, permission_mode: mode } = object(value);
+    if (approvals !== 'gate') continue;
+    if (provider !== 'claude') {
+      found.errors.push({
+        path: ['agents', name, 'approvals'],
+        message: 'only agents of the provider claude can ask for permission',
+        remedy: 'leave it out; what this agent may do is set in its own configuration',
+      });
+    } else if (mode === 'bypassPermissions') {
+      found.warnings.push({
+        path: ['agents', name, 'approvals'],
+        message: 'asks for nothing: `permission_mode` lets the agent do everything',
+        remedy: 'take another `permission_mode`, such as "default"',
+      });
+    }
   }
 }
 
