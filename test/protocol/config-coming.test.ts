@@ -22,7 +22,6 @@ describe('what this version does not do yet', () => {
       'budget.per_day_usd',
       'agents.codex.provider',
       'agents.claude.isolation',
-      'agents.claude.approvals',
     ]);
   });
 
