@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { libc } from '../platform/libc.js';
 import { LaunchRefused } from './launcher.js';
@@ -67,9 +67,14 @@ export class AgentInput implements Disposable {
     return undefined;
   }
 
-  /** A FIFO that nobody reads makes whoever opens it wait: it goes with its attempt. */
+  /** A FIFO that nobody reads makes whoever opens it wait: it goes with its attempt. Never throws. */
   static remove(folder: string): void {
-    rmSync(join(folder, FIFO), { force: true });
+    const path = join(folder, FIFO);
+    try {
+      if (lstatSync(path).isFIFO()) unlinkSync(path);
+    } catch {
+      // The agent has removed it, or the folder: there is none to wait at.
+    }
   }
 
   /**

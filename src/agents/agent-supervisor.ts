@@ -136,9 +136,11 @@ export class AgentSupervisor {
       this.#keep(run);
     }
     this.#started = true;
-    if (strays === 'all') this.#recovery = this.#endStrays(this.attempts);
+    const followed = new Set([...this.#runs.values()].flatMap((run) => run.attemptId ?? []));
+    this.#options.questions?.keepOnly(followed);
+    if (strays === 'all') this.#recovery = this.#endStrays(followed);
     this.#loop.wake();
-    return this.attempts.size;
+    return followed.size;
   }
 
   /** Nothing is claimed before they are gone. */
@@ -247,9 +249,9 @@ export class AgentSupervisor {
     return run?.phase === 'running' ? run.live : undefined;
   }
 
-  /** Ids of the attempts that are followed. */
-  get attempts(): ReadonlySet<string> {
-    return new Set([...this.#runs.values()].flatMap((run) => run.attemptId ?? []));
+  /** Whether somebody outside set off a task that runs. */
+  isFromOutside(taskId: string): boolean {
+    return this.#runs.get(taskId)?.claim.launch?.outside === true;
   }
 
   async status(): Promise<DaemonStatus['subsystems']['supervisor']> {

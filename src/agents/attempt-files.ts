@@ -31,8 +31,8 @@ const RECORD = 'runner';
 
 /** Room for a word and a newline. */
 const ENDING_BYTES = 16;
-/** Room for milliseconds and a newline. */
-const WAITED_BYTES = 20;
+/** Room for milliseconds, a word and a newline. */
+const WAITED_BYTES = 32;
 // One for all attempts: each look at a record would leave four kilobytes to be collected.
 const scratch = Buffer.alloc(NOTES_BYTES);
 const BLANKS = Buffer.alloc(NOTES_BYTES, ' ');
@@ -45,6 +45,13 @@ export interface AttemptTexts {
   staysOpen: boolean;
   /** Null for no such file. */
   event: string | null;
+}
+
+/** Time that does not count against the limits of an attempt. */
+export interface Waited {
+  /** Milliseconds that are over. */
+  ms: number;
+  waiting: boolean;
 }
 
 export interface StreamSizes {
@@ -186,16 +193,17 @@ export class AttemptFiles implements Disposable {
     return this.#textAt(this.#places.ending, ENDING_BYTES);
   }
 
-  /** Notes for how long the attempt has waited for people, in milliseconds; only where its stdin stays open. */
-  noteWaited(ms: number): void {
-    writeAll(this.#record, Buffer.from(String(Math.round(ms)).padEnd(WAITED_BYTES - 1)), this.#places.waited);
+  /** Notes for how long the attempt has waited for people, and whether it does; only where its stdin stays open. */
+  noteWaited({ ms, waiting }: Waited): void {
+    const text = `${Math.round(ms)}${waiting ? ' waiting' : ''}`;
+    writeAll(this.#record, Buffer.from(text.padEnd(WAITED_BYTES - 1)), this.#places.waited);
   }
 
-  /** What was noted so; 0 where nothing was. */
-  waitedMs(): number {
+  /** What was noted so. */
+  waited(): Waited {
     const { waited, notes } = this.#places;
-    const text = this.#textAt(waited, notes - waited);
-    return /^\d{1,15}$/u.test(text) ? Number(text) : 0;
+    const [, ms = '0', waiting] = /^(\d{1,15})( waiting)?$/u.exec(this.#textAt(waited, notes - waited)) ?? [];
+    return { ms: Number(ms), waiting: waiting !== undefined };
   }
 
   #textAt(position: number, length: number): string {
@@ -208,7 +216,7 @@ export class AttemptFiles implements Disposable {
     return parseNotes(scratch.toString('utf8', 0, count));
   }
 
-  /** When the runner wrote last, in milliseconds since 1970. */
+  /** When the runner, or a daemon, wrote to the record last, in milliseconds since 1970. */
   notedAt(): number {
     return fstatSync(this.#record).mtimeMs;
   }

@@ -2,7 +2,6 @@ import { rmSync } from 'node:fs';
 import { bootId, type ProcessIdentity } from '../platform/process-identity.js';
 import { messageOf } from '../protocol/errors.js';
 import type { TaskProgress } from '../protocol/task.js';
-import { AgentInput } from './agent-input.js';
 import { AgentProcess, type ProcessExit } from './agent-process.js';
 import { MAX_RESULT_BYTES, type Verdict } from './agent-provider.js';
 import { AttemptFiles } from './attempt-files.js';
@@ -66,7 +65,6 @@ export class Attempt {
   readonly #pause: Pause;
   #blind = false;
   #looks = 0;
-  #waiting = false;
   #toldProgress: TaskProgress | null = null;
   /** Null when it was left to the next daemon. */
   readonly done: Promise<AttemptEnd | null>;
@@ -88,10 +86,12 @@ export class Attempt {
       deps.onOutput(sizes);
       if (!this.#over) this.#tellProgress();
     });
-    this.#questions = this.#askPeople();
     const { staysOpen = false, startedMono } = this.#header;
-    const waitedMs = staysOpen ? this.#files.waitedMs() : 0;
+    const waitedMs = staysOpen ? this.#files.waited().ms : 0;
     this.#limits = new AttemptLimits({ ...plan, staysOpen, waitedMs }, deps.clock, startedMono);
+    this.#questions = AttemptQuestions.of({ plan, deps, ...opened, limits: this.#limits }, () =>
+      this.#pause.cutShort(),
+    );
     this.done = this.#carryOut();
   }
 
@@ -169,7 +169,7 @@ export class Attempt {
 
   /** `gate`: it cannot go on before a person has answered. */
   get waitsFor(): 'gate' | null {
-    return this.#waiting && this.#verb === null ? 'gate' : null;
+    return this.#verb === null && this.#questions?.waiting === true ? 'gate' : null;
   }
 
   /** Null where it does not tell. */
@@ -186,18 +186,19 @@ export class Attempt {
     if (this.#over || !outranks(verb, this.#verb)) return;
     if (this.#verb === null) this.#graceMs = graceMs;
     this.#verb = verb;
-    // Before the first signal: a daemon that takes over in the middle must know that it was us, and why.
-    this.#noted('Why an attempt is ended', (files) => files.noteEnding(verb));
+    this.#noteEnding(verb);
     this.#pause.cutShort();
   }
 
-  /** Notes something for a daemon that takes over. */
-  #noted(what: string, note: (files: AttemptFiles) => void): void {
+  /** Before the first signal: a daemon that takes over in the middle must know that it was us, and why. */
+  #noteEnding(verb: Verb): void {
     try {
-      note(this.#files);
+      this.#files.noteEnding(verb);
     } catch (error) {
-      const { taskId } = this.#plan;
-      this.#deps.log.warn({ taskId, error: messageOf(error) }, `${what} cannot be noted`);
+      this.#deps.log.warn(
+        { taskId: this.#plan.taskId, error: messageOf(error) },
+        'Why an attempt is ended cannot be noted',
+      );
     }
   }
 
@@ -223,7 +224,8 @@ export class Attempt {
       const exit = await this.#follow();
       if (exit === null) return null;
       this.#over = true;
-      this.#endQuestions();
+      // Before whatever is left of it is ended: nobody is to answer in vain.
+      this.#questions?.end();
       await this.#endRest();
       const verdict = await this.#judge(exit);
       return this.#endOf(exit, verdict);
@@ -244,9 +246,9 @@ export class Attempt {
       if (exit !== undefined) return exit;
       this.#looks += 1;
       const grown = this.#pace.note(await this.#tail.look(), this.pid !== null);
-      this.#lookAtQuestions();
-      const seen = { hasResult: this.#plan.parser.hasResult, grown, waiting: this.#waiting };
-      const exceeded = this.#limits.exceeded(seen);
+      if (this.#verb === null) this.#questions?.look();
+      const waiting = this.waitsFor !== null;
+      const exceeded = this.#limits.exceeded({ hasResult: this.#plan.parser.hasResult, grown, waiting });
       if (exceeded !== null) this.end(exceeded);
       this.#beginEnding();
       await this.#pause.wait(Math.min(this.#pace.pauseMs, this.#limits.nextMs()));
@@ -267,40 +269,6 @@ export class Attempt {
       await this.#ending;
       return { exitCode: null, signal: null, known: false, launched: true };
     }
-  }
-
-  #askPeople(): AttemptQuestions | undefined {
-    const { taskId, attemptId, ruleId, causedBy, answerLine } = this.#plan;
-    const { staysOpen, agentName, project, folder: cwd = project } = this.#header;
-    if (!staysOpen || answerLine === undefined) return undefined;
-    return new AttemptQuestions({
-      asker: { taskId, attemptId, agent: agentName, ruleId, causedBy, cwd },
-      port: this.#deps.questions,
-      input: this.#files.input,
-      answerLine,
-      log: this.#deps.log,
-      onAnswer: () => this.#pause.cutShort(),
-    });
-  }
-
-  #lookAtQuestions(): void {
-    const questions = this.#questions;
-    if (questions === undefined || this.#verb !== null) return;
-    const before = this.#waiting;
-    questions.look(this.#plan.parser.questions);
-    this.#waiting = questions.waiting;
-    if (this.#waiting === before) return;
-    // It asked before this daemon was there; what an agent writes last is its question.
-    if (this.#adopted && this.#looks === 1) this.#limits.hadWaited(this.#deps.clock.now() - this.#files.saidAt());
-    this.#noted('For how long an attempt has waited', (files) => files.noteWaited(this.#limits.waitedMs));
-  }
-
-  /** Before whatever is left of it is ended: nobody is to answer in vain. */
-  #endQuestions(): void {
-    if (this.#questions === undefined) return;
-    this.#waiting = false;
-    this.#questions.end();
-    AgentInput.remove(this.#plan.folder);
   }
 
   #tellProgress(): void {

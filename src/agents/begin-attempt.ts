@@ -247,7 +247,7 @@ function planOf(
     attemptId,
     attempt: task.attempt,
     folder: deps.attemptFolder(task.id, task.attempt),
-    parser: provider.createParser({ baseline }),
+    parser: provider.createParser({ baseline, now: () => deps.clock.now() }),
     answerLine: provider.answerLine?.bind(provider),
     ruleId: task.ruleId,
     causedBy: task.causedBy,

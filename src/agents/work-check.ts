@@ -2,9 +2,7 @@ import type { TaskProgress } from '../protocol/task.js';
 import type { Claim } from '../tasks/task-store.js';
 import type { BegunAttempt } from './begin-attempt.js';
 import type { ShortCommands } from './short-command.js';
-import { type Feedback, parseFeedback, type Verification, verify } from './verification.js';
-
-const DEFAULT_ROUNDS = 2;
+import { DEFAULT_ROUNDS, type Feedback, parseFeedback, type Verification, verify } from './verification.js';
 
 /** What judges the work of an attempt; undefined where nothing does. The task's own goes before its agent's. */
 export function verificationOf({ launch }: Claim, { agent }: BegunAttempt): Verification | undefined {

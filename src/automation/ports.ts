@@ -26,6 +26,10 @@ export interface ActionTask {
     /** Taken as they are. */
     literals: Record<string, string>;
     command?: string[];
+    /** Somebody outside set it off. */
+    outside?: boolean;
+    /** Judges the agent's work. */
+    verify?: { command: string[]; rounds: number };
   };
 }
 

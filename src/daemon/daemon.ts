@@ -207,7 +207,6 @@ export class Daemon {
     await automation.start();
     if (begunAnew) questions.forgetAllowed();
     this.#takenOver = await supervisor.start({ strays: begunAnew ? 'all' : 'known' });
-    questions.keepOnly(supervisor.attempts);
     // A start that fails further on leaves them to the next one.
     this.#releases.push('agents', () => this.#agentsSettled ?? this.#leaveAgents());
     this.#releases.push('state file', () => state.close());

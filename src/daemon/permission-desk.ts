@@ -25,7 +25,6 @@ export class PermissionDesk implements QuestionPort {
     this.#host().openQuestions?.withdraw(attemptId, reason, questionId);
   }
 
-  /** The attempts of an earlier daemon are taken over: what others had asked needs no answer. */
   keepOnly(attempts: ReadonlySet<string>): void {
     this.#host().openQuestions?.keepOnly(attempts);
   }

@@ -16,7 +16,8 @@ function take(line) {
   waits.get(id)?.();
 }
 
-function ask({ id, tool = 'Bash', input, rule }) {
+function ask({ id, tool = 'Bash', input, rule, fill = 0 }) {
+  if (fill > 0) input.content = 'z'.repeat(fill);
   const rules = rule === undefined ? [] : [rule];
   const permission_suggestions = rules.map(([toolName, ruleContent]) => ({
     type: 'addRules',
@@ -60,7 +61,7 @@ const STEPS = {
 async function perform(line) {
   const { content } = JSON.parse(line).message;
   const text = typeof content === 'string' ? content : content[0].text;
-  say({ type: 'system', subtype: 'init', session_id, model: 'none', tools: ['Bash'] });
+  say({ type: 'system', subtype: 'init', session_id, model: 'none', argv: process.argv });
   for (const step of JSON.parse(text)) {
     const [[name, argument]] = Object.entries(step);
     await STEPS[name](argument);

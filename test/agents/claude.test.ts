@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { array, assert, boolean, constantFrom, nat, oneof, property, string } from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { LaunchInput } from '#aiwgd/agents/agent-provider.js';
 import { LineSplitter } from '#aiwgd/agents/line-splitter.js';
 import { claudeProvider } from '#aiwgd/agents/providers/claude.js';
 
@@ -12,9 +13,18 @@ const index = JSON.parse(readFileSync(join(SAMPLES, 'index.json'), 'utf8')) as R
 >;
 const bytesOf = (name: string): Buffer => readFileSync(join(SAMPLES, `claude-2.1.330-${name}.jsonl`));
 const provider = claudeProvider({ provider: 'claude' });
+const REQUEST: LaunchInput = {
+  prompt: 'mend it',
+  subAgent: null,
+  resume: null,
+  maxBudgetUsd: null,
+  baseline: null,
+  outside: false,
+  allowed: [],
+};
 
 function verdictOn(name: string, bytes = bytesOf(name)) {
-  const parser = provider.createParser();
+  const parser = provider.createParser({ baseline: null });
   const splitter = new LineSplitter((line) => parser.line(line));
   splitter.push(bytes);
   splitter.end();
@@ -29,8 +39,8 @@ const EXPECTED: Record<
   ok: { result: 'pong', cost: 0.0006 },
   tool: { result: 'done', cost: 0.0016 },
   permission_denied: { result: 'Hello from the fake model.', cost: 0.0016 },
-  max_turns: { error: /limit of turns.*--max-turns/, class: 'run_limit', cost: 0.001 },
-  max_budget: { error: /limit of spend.*\$0\.002.*--max-budget-usd/, class: 'run_limit', cost: 0.002 },
+  max_turns: { error: /limit of turns.*max_turns of the agent/, class: 'run_limit', cost: 0.001 },
+  max_budget: { error: /limit of spend.*\$0\.002.*budget\.per_task_usd/, class: 'run_limit', cost: 0.002 },
   api_401: { error: /refused the key \(401\).*ANTHROPIC_API_KEY.*log in/, class: 'auth', cost: 0 },
   api_429: { error: /^Rate limited \(429\).*max_parallel/, class: 'rate_limit', cost: 0 },
   api_529: { error: /overloaded \(529\)/, class: 'overloaded', cost: 0 },
@@ -94,7 +104,7 @@ describe('the verdict on what claude printed', () => {
   });
 
   it('waits again after a result when a new init comes', () => {
-    const parser = provider.createParser();
+    const parser = provider.createParser({ baseline: null });
     const seen: boolean[] = [];
     const splitter = new LineSplitter((line) => {
       parser.line(line);
@@ -152,7 +162,7 @@ describe('an end without a result', () => {
     [null, null, '', 'no_result', /exit unknown/],
     [1, null, "error: unknown option '--x'", 'bad_arguments', /--x.*"args"/],
   ])('%s %s %s', (exitCode, signal, stderr, failureClass, error) => {
-    const parser = provider.createParser();
+    const parser = provider.createParser({ baseline: null });
     const verdict = parser.verdict({ exitCode, signal, stdoutTail: () => '', stderrTail: () => stderr });
     expect(verdict).toMatchObject({ ok: false, failureClass, error: expect.stringMatching(error) });
   });
@@ -164,7 +174,7 @@ describe('how claude is launched', () => {
       provider: 'claude',
       args: ['--permission-mode', 'plan'],
       model: 'opus',
-    }).prepare({ prompt: '--help', subAgent: 'reviewer', resume: null });
+    }).prepare({ ...REQUEST, prompt: '--help', subAgent: 'reviewer' });
     expect(launch).toMatchObject({ program: 'claude', stdin: '--help' });
     expect(launch.args).toEqual(
       '--permission-mode plan -p --output-format stream-json --verbose --model opus --agent reviewer'.split(
@@ -176,20 +186,20 @@ describe('how claude is launched', () => {
 
   it('goes on in its session, with the prompt left to what stands there', () => {
     const resume = '5f2aa44a-db6e-48ec-982c-6ad150c517af';
-    const launch = provider.prepare({ prompt: 'mend it', subAgent: null, resume });
+    const launch = provider.prepare({ ...REQUEST, resume });
     expect(launch.args.slice(-2)).toEqual(['--resume', resume]);
     expect(launch.stdin).toMatch(/^You were interrupted.*beginning of this conversation still stands/);
     expect(launch.stdin).not.toContain('mend it');
   });
 
   it('begins anew where a session is none', () => {
-    const begun = provider.prepare({ prompt: 'mend it', subAgent: null, resume: null });
+    const begun = provider.prepare(REQUEST);
     const id = '5f2aa44a-db6e-48ec-982c-6ad150c517af';
     assert(
       property(
         oneof(string(), constantFrom('--help', `-${id}`, `${id}\n`, ` ${id}`, id.slice(1), `../${id}`)),
         (resume) => {
-          expect(provider.prepare({ prompt: 'mend it', subAgent: null, resume })).toEqual(begun);
+          expect(provider.prepare({ ...REQUEST, resume })).toEqual(begun);
         },
       ),
     );

@@ -61,6 +61,10 @@ export class QuestionDesk implements QuestionPort, Disposable {
     this.questions.withdraw(attemptId, reason, questionId);
   }
 
+  keepOnly(attempts: ReadonlySet<string>): void {
+    this.questions.keepOnly(attempts);
+  }
+
   [Symbol.dispose](): void {
     this.gates.close();
     this.#db.close();
