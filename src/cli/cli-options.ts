@@ -39,6 +39,7 @@ export interface CliOptions {
   by?: string;
   history?: boolean;
   all?: boolean;
+  always?: boolean;
   timezone?: string;
   from?: string;
   count?: number;

@@ -10,9 +10,8 @@ export function comingFindings(value: unknown): Finding[] {
     findings.push({ path, message: 'has no effect in this version' });
   };
   for (const [name, agent] of Object.entries(object(root['agents']))) {
-    const { isolation, approvals } = object(agent);
+    const { isolation } = object(agent);
     if (isolation === 'worktree') note(['agents', name, 'isolation']);
-    if (approvals === 'gate') note(['agents', name, 'approvals']);
   }
   return findings;
 }
