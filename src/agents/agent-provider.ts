@@ -130,6 +130,8 @@ export interface OutputParser {
 /** What a parser knows of before the attempt. */
 export interface ParserContext {
   baseline: SessionTotals | null;
+  /** Wall time in milliseconds since 1970, for what is told as from now; without it such a time stays unknown. */
+  now?: (() => number) | undefined;
 }
 
 /** How to find out what is installed; asked by `doctor`. */

@@ -13,14 +13,16 @@ import { LEASE_MS, LeaseKeeper } from './lease-keeper.js';
 import { Admission } from './limits/admission.js';
 import type { Hold } from './limits/routes.js';
 import type { BudgetBounds } from './money/budget.js';
+import type { QuestionPort, Workspaces } from './ports.js';
 import { endStrays, takeOver } from './recovery.js';
 import { untouched } from './retry-policy.js';
 import { SettlementWriter } from './settlement-writer.js';
+import { ShortCommands } from './short-command.js';
 import { Shutdown } from './shutdown.js';
 import { newTask, type Submission } from './submission.js';
 import { SurvivorScan } from './survivor-scan.js';
 import { type Publish, TaskEvents } from './task-events.js';
-import { TaskRun, type TaskRunDeps } from './task-run.js';
+import { type LiveAttempt, TaskRun, type TaskRunDeps } from './task-run.js';
 
 export interface SupervisorSettings {
   /** Attempts of agents at once; commands have slots of their own, but none where this is 0. */
@@ -50,6 +52,10 @@ export interface SupervisorOptions {
   onFault: OnFault;
   /** The daemon's environment, from which agents get what is allowed. */
   environment: Readonly<Record<string, string | undefined>>;
+  /** Absent where no agent is isolated. */
+  workspaces?: Workspaces;
+  /** Absent where nobody can be asked. */
+  questions?: QuestionPort;
   /** Between 0 and 1, for the jitter of retries. */
   random?: () => number;
 }
@@ -121,8 +127,13 @@ export class AgentSupervisor {
       projectRoot: options.projectRoot,
       baseEnvironment: options.environment,
       attemptFolder: options.attemptFolder,
+      workspaces: options.workspaces,
+      questions: options.questions,
+      commands: new ShortCommands(options),
+      faults: this.#faults,
       onSettling: ({ task }) => this.#wakeFor(task),
       onLaunch: (fault) => this.#noteLaunch(fault),
+      onAnswer: (attemptId) => this.#admission.progressed(attemptId),
       onEnded: (claim, permit, end) => this.#admission.ended(claim, permit, end),
     };
   }
@@ -137,7 +148,13 @@ export class AgentSupervisor {
     await this.#admission.start();
     const found = await takeOver(store, owner, log);
     for (const { claim, cancelRequested } of found) {
-      const run = TaskRun.adopt(claim, this.#settings, this.#runDeps, cancelRequested);
+      const run = TaskRun.adopt(
+        claim,
+        this.#admission.catalogue,
+        this.#settings,
+        this.#runDeps,
+        cancelRequested,
+      );
       if (run.attemptId !== undefined) this.#events.takenOver(claim.task);
       else log.info({ taskId: claim.task.id }, 'Interrupted task found');
       this.#admission.adopt(run);
@@ -257,9 +274,14 @@ export class AgentSupervisor {
   }
 
   /** What the store does not know yet of a running task. */
-  live(taskId: string): { pid: number | null; outputBytes: number; sessionId: string | null } | undefined {
+  live(taskId: string): LiveAttempt | undefined {
     const run = this.#runs.get(taskId);
     return run?.phase === 'running' ? run.live : undefined;
+  }
+
+  /** Whether somebody outside set off a task that runs. */
+  isFromOutside(taskId: string): boolean {
+    return this.#runs.get(taskId)?.claim.launch?.outside === true;
   }
 
   async status(): Promise<DaemonStatus['subsystems']['supervisor']> {
@@ -311,7 +333,7 @@ export class AgentSupervisor {
       this.#stopping === undefined ? this.#admission.admit(claim) : ({ kind: 'back' } as const);
     if (admitted.kind === 'back') this.#giveBack(claim);
     else if (admitted.kind === 'settle')
-      this.#keep(TaskRun.settle(claim, admitted.settlement, this.#runDeps));
+      this.#keep(TaskRun.settle(claim, admitted.settlement, this.#settings, this.#runDeps));
     else this.#keep(TaskRun.launch(admitted.claim, admitted.permit, this.#settings, this.#runDeps));
   }
 

@@ -15,6 +15,8 @@ export interface AttemptHeader {
   agentName: string;
   /** Without its variables. */
   agent: AgentConfig;
+  /** Where the agent works; absent in records of earlier versions. */
+  folder?: string;
   /** What was reserved for it in the budget; null, or absent in a header of an earlier version, for nothing. */
   reservedUsd?: number | null;
 }

@@ -1,6 +1,12 @@
 import type { Log } from '../platform/log.js';
 import type { NewEvent, TaskTopic } from '../protocol/event.js';
-import { type FinalState, isFinal, type TaskState, type WaitReason } from '../protocol/task.js';
+import {
+  type FinalState,
+  isFinal,
+  type TaskProgress,
+  type TaskState,
+  type WaitReason,
+} from '../protocol/task.js';
 import type { Outcome, StoredTask } from '../tasks/task-store.js';
 import type { StreamSizes } from './attempt-files.js';
 
@@ -38,10 +44,14 @@ export class TaskEvents {
     this.#tell('task:queued', task, 'queued', details);
   }
 
-  /** `by`: the agent that carries it out; another than the task names where that one's provider pauses. */
-  started(task: TaskFacts & Pick<StoredTask, 'startedAt'>, by: string | null): void {
+  /** `by` is the agent that carries it out; `isolated` where it works outside of the project's own tree. */
+  started(
+    task: TaskFacts & Pick<StoredTask, 'startedAt'>,
+    { by, isolated }: { by: string; isolated: boolean },
+  ): void {
     this.#log.info({ taskId: task.id, agent: task.agent, by, attempt: task.attempt }, 'Task started');
-    this.#tell('task:started', task, 'running', { startedAt: task.startedAt, by });
+    const details = { startedAt: task.startedAt, by, ...(isolated ? { isolated } : {}) };
+    this.#tell('task:started', task, 'running', details);
   }
 
   /** Logged only: for the world nothing has changed. */
@@ -63,6 +73,15 @@ export class TaskEvents {
         stdoutBytes: sizes.stdout,
         stderrBytes: sizes.stderr,
       },
+      ...causeOf(task),
+    });
+  }
+
+  progress(task: TaskFacts, progress: TaskProgress): void {
+    this.#publish({
+      type: 'task:progress',
+      source: 'supervisor',
+      payload: { taskId: task.id, state: 'running', agent: task.agent, attempt: task.attempt, ...progress },
       ...causeOf(task),
     });
   }

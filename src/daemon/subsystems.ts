@@ -16,7 +16,7 @@ import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import type { HealthRegister } from './health.js';
 import { type AutomationHandlers, rpcHandlers } from './rpc-handlers.js';
 import type { StopRequest } from './stop-request.js';
-import { taskHandlers } from './task-handlers.js';
+import { outputReader } from './task-handlers.js';
 import { waitingTask } from './task-view.js';
 
 /** What the daemon lays under all of its subsystems. */
@@ -43,7 +43,7 @@ export function exportTasks(
     onFault: (error) => health.fault('tasks_export', error),
   });
   const tap = router.tap(['task:*', 'agent.*', 'budget.*'], ({ type }) => {
-    if (type !== 'task:output') tasksExport.changed();
+    if (type !== 'task:output' && type !== 'task:progress') tasksExport.changed();
   });
   return async () => {
     tap.close();
@@ -85,8 +85,7 @@ export interface ServerParts {
 /** The server of the project's socket, not listening yet. */
 export function makeServer({ paths, clock, log, router }: Ground, parts: ServerParts): RpcServer {
   const { store, supervisor, files, stop, automation, status, reload } = parts;
-  const tasks = { store, supervisor, files };
-  const { 'task.output': readOutput } = taskHandlers(tasks);
+  const tasks = { project: paths.root, store, supervisor, files };
   return new RpcServer({
     address: paths.socket,
     version: VERSION,
@@ -94,7 +93,7 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
     log,
     events: { subscribe: (globs, listener) => router.tap(globs, listener) },
     output: {
-      read: readOutput,
+      read: outputReader(parts),
       attempt: async (taskId) => {
         const task = await store.get(taskId);
         return task && { attempt: task.attempt, ended: task.completedAt !== null };
@@ -102,7 +101,6 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
     },
     handlers: rpcHandlers({
       ...tasks,
-      project: paths.root,
       automation,
       router,
       status,
