@@ -10,9 +10,9 @@ const CLAUDE = `#!/bin/sh
 prompt=$(cat)
 echo "$@" >> args
 if [ "$prompt" != quick ]; then while [ ! -f go ]; do sleep 0.02; done; fi
+echo '{"type":"system","subtype":"init","session_id":"5f2aa44a-db6e-48ec-982c-6ad150c517af"}'
 if [ "$prompt" = killed ]; then kill -KILL $$; fi
 cost=$(cat cost 2>/dev/null || echo 0.30)
-echo '{"type":"system","subtype":"init","session_id":"5f2aa44a-db6e-48ec-982c-6ad150c517af"}'
 echo '{"type":"result","subtype":"success","is_error":false,"result":"done","total_cost_usd":'$cost'}'
 `;
 

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Budget, type BudgetBounds, NO_BOUNDS } from '#aiwgd/agents/money/budget.js';
-import { chargeOf } from '#aiwgd/agents/money/charge.js';
 import { startOfDay, startOfNextDay } from '#aiwgd/agents/money/day.js';
 
 const NOON = new Date(2026, 5, 1, 12).getTime();
@@ -185,24 +184,6 @@ describe('as long as attempts keep to what they reserved', () => {
       }),
       { numRuns: 500 },
     );
-  });
-});
-
-describe('a charge', () => {
-  it('counts what was reserved where nobody knows the cost', () => {
-    const verdict = { costUsd: null, tokens: null, sessionId: 's', sessionTotals: null };
-    const attempt = { attemptId: 'a', agent: 'claude', reservedUsd: 2 };
-    expect(chargeOf(attempt, verdict)).toEqual({
-      attemptId: 'a',
-      agent: 'claude',
-      costUsd: null,
-      tokens: null,
-      countedUsd: 2,
-      sessionId: 's',
-      sessionTotals: null,
-    });
-    expect(chargeOf(attempt, { ...verdict, costUsd: 0 }).countedUsd).toBe(0);
-    expect(chargeOf({ ...attempt, reservedUsd: null }, verdict).countedUsd).toBe(0);
   });
 });
 
