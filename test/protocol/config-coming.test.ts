@@ -12,18 +12,12 @@ describe('what this version does not do yet', () => {
   it('is warned about where the file asks for it', () => {
     expect(
       warned({
-        budget: { per_day_usd: 1 },
         agents: {
           codex: { provider: 'codex' },
           claude: { isolation: 'worktree', approvals: 'gate', stall_minutes: 5 },
         },
       }),
-    ).toEqual([
-      'budget.per_day_usd',
-      'agents.codex.provider',
-      'agents.claude.isolation',
-      'agents.claude.approvals',
-    ]);
+    ).toEqual(['agents.codex.provider', 'agents.claude.isolation', 'agents.claude.approvals']);
   });
 
   it('is not in the default file, nor in what runs today', () => {
