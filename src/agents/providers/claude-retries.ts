@@ -29,7 +29,8 @@ export class ApiRetries {
     const own = OWN_DELAY_MS * 2 ** ((typeof attempt === 'number' ? attempt : 1) - 1);
     this.#waitedMs += delay;
     this.#status = typeof status === 'number' ? status : null;
-    this.#toldMs = delay > own * CLEARLY_LONGER ? delay : null;
+    // Its own delays grow past what the API tells in every answer: the first of them show it best.
+    if (delay > own * CLEARLY_LONGER) this.#toldMs = delay;
     this.#toldAt = this.#now?.();
   }
 
