@@ -239,6 +239,15 @@ export interface ClaimRequest {
   apart?: { agent: string; limit: number };
 }
 
+/** Which waiting tasks are to look anew. */
+export interface WakeRequest {
+  waitReason: WaitReason;
+  /** Only tasks of this rule. */
+  ruleId?: string;
+  /** So many at most. */
+  limit?: number;
+}
+
 /**
  * The durable queue. It knows order, leases and states; when to retry, time out or give up is decided by its caller.
  * A promise that resolves means: on disk, and still there after a power cut. Operations handed in one after another
@@ -281,6 +290,8 @@ export interface TaskStore extends AsyncDisposable {
   get(id: string): Promise<StoredTask | undefined>;
   list(query: ListQuery): Promise<TaskPage>;
   counts(): Promise<TaskCounts>;
+  /** Makes waiting tasks ready now, the best of them first; answers how many. */
+  wake(request: WakeRequest): Promise<number>;
   /** When the next waiting task becomes ready, in milliseconds since 1970; null when none waits. */
   nextRunAt(): Promise<number | null>;
   /** Up to `limit` tasks that ended before `before`, the earliest first: their files go, and then they are forgotten. */

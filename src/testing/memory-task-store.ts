@@ -22,6 +22,7 @@ import type {
   TaskLaunch,
   TaskPage,
   TaskStore,
+  WakeRequest,
 } from '../tasks/task-store.js';
 
 interface Entry {
@@ -85,7 +86,7 @@ export class MemoryTaskStore implements TaskStore {
     }
     const ready = this.#inState('queued')
       .filter(({ task }) => task.runAt === null)
-      .toSorted((a, b) => b.task.priority - a.task.priority || a.seq - b.seq);
+      .toSorted(byTurn);
     const isApart = ({ task }: Entry): boolean => apart !== undefined && task.agent === apart.agent;
     const shared = ready.filter((entry) => !isApart(entry) && !exceptAgents.includes(entry.task.agent));
     const taken = [...shared.slice(0, limit), ...ready.filter(isApart).slice(0, apart?.limit)];
@@ -228,6 +229,17 @@ export class MemoryTaskStore implements TaskStore {
     return counts;
   }
 
+  async wake({ waitReason, ruleId, limit }: WakeRequest): Promise<number> {
+    this.#checkOpen();
+    const waiting = this.#inState('queued')
+      .filter(({ task }) => task.runAt !== null && task.waitReason === waitReason)
+      .filter(({ task }) => ruleId === undefined || task.ruleId === ruleId)
+      .toSorted(byTurn)
+      .slice(0, limit);
+    for (const { task } of waiting) Object.assign(task, { runAt: null, waitReason: null });
+    return waiting.length;
+  }
+
   async nextRunAt(): Promise<number | null> {
     this.#checkOpen();
     const times = this.#inState('queued').flatMap(({ task }) =>
@@ -322,6 +334,10 @@ export class MemoryTaskStore implements TaskStore {
     const entry = this.#entries.get(Number(seq));
     return entry?.task.state === 'running' && String(entry.fence) === fence ? entry : undefined;
   }
+}
+
+function byTurn(a: Entry, b: Entry): number {
+  return b.task.priority - a.task.priority || a.seq - b.seq;
 }
 
 const NO_HOLDER = {

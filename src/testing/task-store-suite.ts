@@ -224,6 +224,28 @@ export function taskStoreSuite(name: string, engine: TaskStoreEngine, tools: Tes
       expect(await store.nextRunAt()).toBe(null);
     });
 
+    it('wakes tasks that wait, the best first, and no others', async (store, clock) => {
+      const runAt = clock.now() + 500;
+      await store.submit([
+        newTask({ runAt, waitReason: 'budget', ruleId: 'r' }),
+        newTask({ runAt, waitReason: 'budget', ruleId: 'r', priority: 1 }),
+        newTask({ runAt, waitReason: 'delay', ruleId: 'r' }),
+        newTask({ runAt, waitReason: 'budget' }),
+      ]);
+      expect(await store.wake({ waitReason: 'budget', ruleId: 'none' })).toBe(0);
+      expect(await store.wake({ waitReason: 'budget', ruleId: 'r', limit: 1 })).toBe(1);
+      expect(await store.get('task-0002')).toMatchObject({ state: 'queued', runAt: null, waitReason: null });
+      expect(await store.get('task-0001')).toMatchObject({ waitReason: 'budget' });
+      expect(await store.wake({ waitReason: 'budget' })).toBe(2);
+      expect(idsOf((await claim(store, 9)).map(({ task }) => task))).toEqual([
+        'task-0002',
+        'task-0001',
+        'task-0004',
+      ]);
+      expect(await store.wake({ waitReason: 'budget' })).toBe(0);
+      expect(await store.nextRunAt()).toBe(runAt);
+    });
+
     it('begins an attempt with an id of its own', async (store) => {
       await store.submit([newTask({ retries: 2 })]);
       const first = await claimOne(store);

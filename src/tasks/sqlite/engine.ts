@@ -12,6 +12,7 @@ import type {
   Progress,
   Release,
   Submitted,
+  WakeRequest,
 } from '../task-store.js';
 import { type ClaimRow, type ImportRow, type NewTaskRow, parseToken, type TaskRow } from './rows.js';
 import { prepareFinders, prepareStatements } from './statements.js';
@@ -242,6 +243,10 @@ export class Engine {
       counts.total += row.count;
     }
     return counts;
+  }
+
+  wake({ waitReason, ruleId, limit = -1 }: WakeRequest): number {
+    return Number(this.#do.wake.run({ waitReason, ruleId: ruleId ?? null, limit }).changes);
   }
 
   nextRunAt(): number | null {

@@ -22,6 +22,7 @@ import type {
   Submitted,
   TaskPage,
   TaskStore,
+  WakeRequest,
 } from '../task-store.js';
 import { DiskWatch } from './disk-watch.js';
 import { GroupCommit } from './group-commit.js';
@@ -148,6 +149,10 @@ class SqliteTaskStore implements TaskStore {
 
   counts(): Promise<TaskCounts> {
     return this.#run({ name: 'counts', args: [] });
+  }
+
+  wake(request: WakeRequest): Promise<number> {
+    return this.#run({ name: 'wake', args: [request] });
   }
 
   nextRunAt(): Promise<number | null> {

@@ -32,6 +32,14 @@ export function prepareStatements(db: DatabaseSyncInstance) {
     promote: db.prepare(`
       UPDATE tasks INDEXED BY tasks_delayed SET run_at = NULL, wait_reason = NULL
       WHERE state = 'queued' AND run_at <= ?`),
+    /** A negative limit is none. */
+    wake: db.prepare(`
+      UPDATE tasks SET run_at = NULL, wait_reason = NULL
+      WHERE seq IN (
+        SELECT seq FROM tasks INDEXED BY tasks_delayed
+        WHERE state = 'queued' AND run_at IS NOT NULL AND wait_reason = :waitReason
+          AND (:ruleId IS NULL OR rule_id = :ruleId)
+        ORDER BY priority DESC, seq LIMIT :limit)`),
     begin: db.prepare(`
       UPDATE tasks SET state = 'running', fence = fence + 1, owner = :owner, lease_until = :leaseUntil,
         attempt_id = :attemptId, cancel_requested = 0, attempt = attempt + 1, started_at = :now, pid = NULL,
