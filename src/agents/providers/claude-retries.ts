@@ -8,7 +8,7 @@ const LONGEST_DELAY_MS = 30 * 24 * 3_600_000;
 
 /**
  * The program's own retries of a request (`system/api_retry`). Where the API names a time to wait, the program waits for
- * that, a minute or more if need be, and tells it in `retry_delay_ms` with up to an eighth on top.
+ * that, a minute or more if need be, and tells it in `retry_delay_ms` with up to a quarter on top.
  */
 export class ApiRetries {
   readonly #now: (() => number) | undefined;
