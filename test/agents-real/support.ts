@@ -118,7 +118,7 @@ export interface AgentMessage {
   retry_delay_ms?: number;
   request_id?: string;
   /** Of a `control_request`. */
-  request?: { tool_name: string; input: Record<string, unknown> };
+  request?: { subtype: string; tool_name: string; input: Record<string, unknown> };
 }
 
 export interface AgentRun {
