@@ -113,8 +113,9 @@ export interface NewTask {
   /** Name of the conversation it is to go on; null for none. */
   conversation: string | null;
   /**
-   * Id of a task whose conversation it is to go on, begun by this where that task has none yet. An unknown id refuses the
-   * submission (NOT_FOUND). Not together with `conversation`.
+   * Id of a task whose conversation it is to go on, begun by this where that task has none yet (as `task:<its id>`). It
+   * takes that task's agent where it names none. An unknown id refuses the submission (NOT_FOUND). Not together with
+   * `conversation`.
    */
   resumes: string | null;
 }
@@ -303,7 +304,7 @@ export interface TaskStore extends AsyncDisposable {
   endedSince(from: { at: number; id?: string }, limit: number): Promise<EndedTask[]>;
   /** What attempts cost. Charges are kept for 400 days, also of tasks that are forgotten. */
   spend(query: SpendQuery): Promise<SpendRow[]>;
-  /** Forgets those of the tasks that have ended; returns how many. */
+  /** Forgets those of the tasks that have ended, and returns how many; and some of the charges that are old enough, if any. */
   forget(ids: readonly string[]): Promise<number>;
   /**
    * Takes in tasks of another store with their ids and states; those whose id is taken are left out. A running one has

@@ -141,7 +141,7 @@ export class TasksExport {
     let separator = '\n';
     const write = async (tasks: readonly StoredTask[]): Promise<void> => {
       const lines = tasks.map((task) => {
-        const line = separator + JSON.stringify({ ...task, output: null });
+        const line = separator + JSON.stringify({ ...task, progress: null, output: null });
         separator = ',\n';
         return line;
       });

@@ -11,6 +11,8 @@ import {
   type TestTools,
   withStore,
 } from './suite-harness.js';
+import { taskChargesSuite } from './task-charges-suite.js';
+import { taskConversationsSuite } from './task-conversations-suite.js';
 import { taskRecordsSuite } from './task-records-suite.js';
 
 /** What every `TaskStore` promises, as tests. Call it once per engine. */
@@ -268,8 +270,9 @@ export function taskStoreSuite(name: string, engine: TaskStoreEngine, tools: Tes
       expect(await store.finish(token, { ...DONE, result: 'nul \0' })).toBe(true);
       expect(await store.finish(token, { ...DONE, state: 'failed' })).toBe(false);
       expect(await store.release(token, BACK)).toBe(false);
+      const { charge: _, ...end } = DONE;
       expect(await store.get('task-0001')).toMatchObject({
-        ...DONE,
+        ...end,
         result: 'nul \u{fffd}',
         pid: null,
         completedAt: new Date(clock.now()).toISOString(),
@@ -356,4 +359,6 @@ export function taskStoreSuite(name: string, engine: TaskStoreEngine, tools: Tes
   });
 
   taskRecordsSuite(name, engine, tools);
+  taskChargesSuite(name, engine, tools);
+  taskConversationsSuite(name, engine, tools);
 }
