@@ -12,7 +12,7 @@ export function noteSurprises(
     faults.clear(code);
     return;
   }
-  const said = surprises.join(' ');
+  const said = surprises.join('; ');
   faults.raise(
     code,
     `What the agent ${agentName} prints is not as expected; is its program newer than this daemon? ${said}`,
