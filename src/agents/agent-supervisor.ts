@@ -128,8 +128,7 @@ export class AgentSupervisor {
    */
   async start({ strays = 'known' }: { strays?: 'known' | 'all' } = {}): Promise<number> {
     const { store, owner, log } = this.#options;
-    const found = await takeOver(store, owner, log);
-    for (const { claim, cancelRequested } of found) {
+    for (const { claim, cancelRequested } of await takeOver(store, owner, log)) {
       const run = TaskRun.adopt(claim, this.#catalogue, this.#settings, this.#runDeps, cancelRequested);
       if (run.attemptId !== undefined) this.#events.takenOver(claim.task);
       else log.info({ taskId: claim.task.id }, 'Interrupted task found');
@@ -146,10 +145,9 @@ export class AgentSupervisor {
   /** Nothing is claimed before they are gone. */
   async #endStrays(followed: ReadonlySet<string>): Promise<void> {
     const { clock, log, projectRoot } = this.#options;
-    const { killGraceMs } = this.#settings;
     this.#recovering = true;
     try {
-      await endStrays(followed, { clock, log, projectRoot, killGraceMs });
+      await endStrays(followed, { clock, log, projectRoot, killGraceMs: this.#settings.killGraceMs });
     } catch (error) {
       this.#faults.raise('tasks.recovery', `Agents of earlier tasks cannot be ended: ${messageOf(error)}`);
     } finally {

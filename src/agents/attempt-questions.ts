@@ -19,7 +19,7 @@ export interface AskingAttempt {
 }
 
 /** At once; an agent that asks more is told no. */
-const MOST_OPEN = 64;
+const MOST_OPEN = 32;
 /** In all, for as long as one daemon follows the attempt: each is kept for people to see later. */
 const MOST_ASKED = 1_000;
 
@@ -121,7 +121,10 @@ export class AttemptQuestions {
       files.noteWaited({ ms: limits.waitedMs, waiting: this.#waiting });
     } catch (error) {
       const { taskId } = this.#asker;
-      deps.log.warn({ taskId, error: messageOf(error) }, 'That an attempt waits for an answer cannot be noted');
+      deps.log.warn(
+        { taskId, error: messageOf(error) },
+        'That an attempt waits for an answer cannot be noted',
+      );
     }
   }
 
@@ -147,7 +150,9 @@ export class AttemptQuestions {
     this.#asked.set(question.id, asked);
     const { questions: port, log } = this.#attempt.deps;
     if (port === undefined || full) {
-      asked.answer = no(full ? 'Too many questions: nobody was asked.' : 'Nobody can be asked for permission here.');
+      asked.answer = no(
+        full ? 'Too many questions: nobody was asked.' : 'Nobody can be asked for permission here.',
+      );
       return;
     }
     this.#count += 1;
@@ -155,7 +160,10 @@ export class AttemptQuestions {
       .ask({ ...this.#asker, question }, (answer) => this.#take(asked, answer))
       .catch((error: unknown) => {
         const { taskId } = this.#asker;
-        log.warn({ taskId, tool: question.tool, error: messageOf(error) }, 'A permission could not be asked for');
+        log.warn(
+          { taskId, tool: question.tool, error: messageOf(error) },
+          'A permission could not be asked for',
+        );
         this.#take(asked, no(`Nobody could be asked for permission: ${messageOf(error)}`));
       });
   }
@@ -187,7 +195,9 @@ export class AttemptQuestions {
 function isSame(one: Question, other: Question): boolean {
   return (
     one === other ||
-    (one.tool === other.tool && one.rule === other.rule && JSON.stringify(one.input) === JSON.stringify(other.input))
+    (one.tool === other.tool &&
+      one.rule === other.rule &&
+      JSON.stringify(one.input) === JSON.stringify(other.input))
   );
 }
 

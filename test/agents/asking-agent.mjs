@@ -25,7 +25,13 @@ function ask({ id, tool = 'Bash', input, rule, fill = 0 }) {
     behavior: 'allow',
     destination: 'localSettings',
   }));
-  const request = { subtype: 'can_use_tool', tool_name: tool, input, permission_suggestions, tool_use_id: `use-${id}` };
+  const request = {
+    subtype: 'can_use_tool',
+    tool_name: tool,
+    input,
+    permission_suggestions,
+    tool_use_id: `use-${id}`,
+  };
   say({ type: 'control_request', request_id: id, request });
 }
 

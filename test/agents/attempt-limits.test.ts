@@ -69,7 +69,10 @@ describe('the time limit of an attempt', () => {
     const clock = new FakeClock();
     const begun = clock.monotonic();
     clock.advance(45_000);
-    const adopted = { clock, limits: new AttemptLimits({ ...plain, timeoutMs: 60_000, stallMs: null }, clock, begun) };
+    const adopted = {
+      clock,
+      limits: new AttemptLimits({ ...plain, timeoutMs: 60_000, stallMs: null }, clock, begun),
+    };
     expect(lookOn(adopted, DAY)).toEqual({ verb: 'timeout', atMs: 15_000 });
   });
 

@@ -1,18 +1,20 @@
-import { closeSync, existsSync, mkdirSync, readdirSync, readSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { AgentInput } from '#aiwgd/agents/agent-input.js';
 import type { Gate } from '#aiwgd/protocol/automation.js';
 import type { StoredTask } from '#aiwgd/tasks/task-store.js';
 import { type Rig, type RigOptions, startedRig, until } from './harness.js';
 import { QuestionDesk } from './question-desk.js';
-import { tempFolder } from '../support/temp.js';
 
 const ASKING = fileURLToPath(new URL('asking-agent.mjs', import.meta.url));
 const AGENTS = { asker: { provider: 'claude', program: ASKING, approvals: 'gate' } } as const;
 
-const BASH = { id: 'q1', input: { command: 'npm test', description: 'Run the tests' }, rule: ['Bash', 'npm test:*'] };
+const BASH = {
+  id: 'q1',
+  input: { command: 'npm test', description: 'Run the tests' },
+  rule: ['Bash', 'npm test:*'],
+};
 const ONE_QUESTION = [{ ask: BASH }, { told: 'q1' }, { result: true }];
 
 function openDesk(expireMinutes?: number): QuestionDesk {
@@ -92,7 +94,9 @@ describe('an agent that asks for permission', () => {
   it('is told no where nobody can be asked', async () => {
     await using rig = await askingRig(undefined);
     const task = await rig.ended(await submit(rig, ONE_QUESTION));
-    expect(toldTo(task)['q1']).toMatchObject([{ behavior: 'deny', message: expect.stringContaining('Nobody can') }]);
+    expect(toldTo(task)['q1']).toMatchObject([
+      { behavior: 'deny', message: expect.stringContaining('Nobody can') },
+    ]);
   });
 
   it('gets a yes for good for its session, and for the next attempt at its task', async () => {
@@ -150,7 +154,13 @@ describe('an agent that asks for permission', () => {
   it('is asked for no longer when it takes its question back', async () => {
     const desk = openDesk();
     await using rig = await askingRig(desk);
-    const id = await submit(rig, [{ ask: BASH }, { sleep: 500 }, { cancel: 'q1' }, { sleep: 500 }, { result: true }]);
+    const id = await submit(rig, [
+      { ask: BASH },
+      { sleep: 500 },
+      { cancel: 'q1' },
+      { sleep: 500 },
+      { result: true },
+    ]);
     await asked(desk);
     await until('the gate is closed', () => desk.pending.length === 0);
     expect(desk.gates.get('gate-0001')).toMatchObject({ state: 'rejected', answeredBy: null });
@@ -247,7 +257,9 @@ describe('an attempt that ends while it waits', () => {
     it(`needs no answer any more: ${how}`, async () => {
       const desk = openDesk();
       await using rig = await askingRig(desk);
-      const id = await submit(rig, [{ ask: BASH }, { sleep: 500 }, last, { forever: true }], { maxAttempts: 1 });
+      const id = await submit(rig, [{ ask: BASH }, { sleep: 500 }, last, { forever: true }], {
+        maxAttempts: 1,
+      });
       await asked(desk);
       if (how === 'killed') {
         await until('its pid is known', () => rig.supervisor.live(id)?.pid);
@@ -323,46 +335,13 @@ describe('the FIFO of an attempt', () => {
     expect((await rig.ended(fits)).state).toBe('completed');
   });
 
-  it('refuses what does not fit into it, and leaves nothing behind', () => {
-    const folder = tempFolder();
-    const open = readdirSync('/proc/self/fd').length;
-    expect(() => AgentInput.make(folder, 'x'.repeat(2_000_000))).toThrow(/2000000 bytes, but only 1048576 fit/);
-    expect(readdirSync('/proc/self/fd')).toHaveLength(open);
-  });
-
-  it('never makes us wait: neither for a reader nor for room', () => {
-    const folder = tempFolder();
-    expect(AgentInput.reopen(folder), 'none there').toBeUndefined();
-    const { input, forAgent } = AgentInput.make(folder, 'prompt\n');
-    using again = AgentInput.reopen(folder)!;
-    expect(again.say(`${'y'.repeat(5_000)}\n`), 'not behind what nobody has read').toBe(false);
-    const bytes = Buffer.alloc(2_000_000);
-    expect(bytes.toString('utf8', 0, readSync(forAgent, bytes))).toBe('prompt\n');
-    expect(again.say(`${'y'.repeat(5_000)}\n`)).toBe(true);
-    expect(readSync(forAgent, bytes)).toBe(5_001);
-    let said = 0;
-    while (again.say(`${'z'.repeat(1_000)}\n`)) said += 1;
-    expect(said).toBeGreaterThan(900);
-    expect(readSync(forAgent, bytes) % 1_001).toBe(0);
-    input[Symbol.dispose]();
-    closeSync(forAgent);
-    expect(AgentInput.reopen(folder), 'nobody reads').toBeUndefined();
-    expect(() => again.say('more\n')).toThrow(/EPIPE/);
-    AgentInput.remove(folder);
-    expect(readdirSync(folder)).toEqual([]);
-    AgentInput.remove(folder);
-  });
-
   it('is not followed to where the agent may have led it', async () => {
     const desk = openDesk();
     await using first = await askingRig(desk, { owner: 'first', settings: { actionTimeoutMs: 4_000 } });
     const victim = join(first.root, 'victim');
     writeFileSync(victim, 'mine');
     const ids: string[] = [];
-    for (const put of [
-      (path: string) => symlinkSync(victim, path),
-      (path: string) => mkdirSync(path),
-    ]) {
+    for (const put of [(path: string) => symlinkSync(victim, path), (path: string) => mkdirSync(path)]) {
       const id = await submit(first, ONE_QUESTION);
       await until('it asks', () => desk.gates.list('all').some(({ taskId }) => taskId === id));
       rmSync(fifoOf(first, id));
@@ -372,7 +351,12 @@ describe('the FIFO of an attempt', () => {
     await first.supervisor.handOver();
     for (const { id } of desk.pending) desk.gates.approve(id, 'me');
     const { root, store } = first;
-    const second = await askingRig(desk, { root, store, owner: 'second', settings: { actionTimeoutMs: 4_000 } });
+    const second = await askingRig(desk, {
+      root,
+      store,
+      owner: 'second',
+      settings: { actionTimeoutMs: 4_000 },
+    });
     onTestFinished(() => second.supervisor.stop({ graceMs: 0 }));
     for (const id of ids) expect((await second.ended(id)).state).toBe('timeout');
     expect(statSync(victim).size).toBe(4);

@@ -38,7 +38,9 @@ async function theTask(project: Project): Promise<Task> {
 }
 
 function told(task: Task): { behavior: string; message?: string }[] {
-  return (JSON.parse(task.result ?? '{}') as Record<string, { behavior: string; message?: string }[]>)['q1'] ?? [];
+  return (
+    (JSON.parse(task.result ?? '{}') as Record<string, { behavior: string; message?: string }[]>)['q1'] ?? []
+  );
 }
 
 describe('an agent of a daemon that asks for permission', () => {
@@ -67,7 +69,9 @@ describe('an agent of a daemon that asks for permission', () => {
   it('is allowed for good, which the next attempt at the task knows', async () => {
     const project = await asking();
     await theGate(project);
-    expect(await project.ok(['gate', 'approve', 'gate-0001', '--always'])).toContain('always: Bash(npm test:*)');
+    expect(await project.ok(['gate', 'approve', 'gate-0001', '--always'])).toContain(
+      'always: Bash(npm test:*)',
+    );
     expect(told(await theTask(project))[0]).toMatchObject({ behavior: 'allow', updatedPermissions: [{}] });
     await project.ok(['restart']);
     await project.ok(['task', 'retry', 'task-0001']);

@@ -82,16 +82,16 @@ export class AgentQuestions {
     const gate = isKnown
       ? known
       : gates.ask({
-        kind: 'permission',
-        summary: permissionSummary(question),
-        action,
-        always: offered(question.rule),
-        ruleId: question.ruleId,
-        taskId: question.taskId,
-        runId,
-        expireMinutes: expireMinutes(),
-        causeEventId: question.causedBy,
-      });
+          kind: 'permission',
+          summary: permissionSummary(question),
+          action,
+          always: offered(question.rule),
+          ruleId: question.ruleId,
+          taskId: question.taskId,
+          runId,
+          expireMinutes: expireMinutes(),
+          causeEventId: question.causedBy,
+        });
     if (gate.state === 'pending') this.#listeners.set(gate.id, onAnswer);
     else onAnswer(this.#answerOf(gate));
   }
@@ -139,7 +139,10 @@ export class AgentQuestions {
       for (const gate of gates.withdrawAll(concerns, reason)) this.#listeners.delete(gate.id);
     } catch (error) {
       // It expires in its time; nobody is asked in vain for longer than that.
-      log.warn({ error: messageOf(error) }, 'A question that needs no answer any more could not be withdrawn');
+      log.warn(
+        { error: messageOf(error) },
+        'A question that needs no answer any more could not be withdrawn',
+      );
     }
   }
 
@@ -161,14 +164,17 @@ export class AgentQuestions {
     }
     const minutes = Math.round((Date.parse(expiresAt) - Date.parse(createdAt)) / MINUTE_MS);
     const no = reason === null ? 'A person said no.' : `A person said no: ${reason}`;
-    const message = state === 'expired' ? `Nobody answered within ${minutes} minutes.` : no;
+    const time = minutes === 1 ? '1 minute' : `${minutes} minutes`;
+    const message = state === 'expired' ? `Nobody answered within ${time}.` : no;
     return { allow: false, always: false, message };
   }
 }
 
 /** Only a rule that is read as it stands. */
 function offered(rule: string | null): string | null {
-  return rule !== null && rule !== '' && rule.length <= MAX_RULE_LENGTH && visibleLine(rule) === rule ? rule : null;
+  return rule !== null && rule !== '' && rule.length <= MAX_RULE_LENGTH && visibleLine(rule) === rule
+    ? rule
+    : null;
 }
 
 function runIdOf(attemptId: string, questionId: string): string {

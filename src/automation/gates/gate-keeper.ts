@@ -133,7 +133,10 @@ export class GateKeeper {
     if (!always) return this.#answer(id, { state: 'approved', by, reason: null });
     const gate = this.#table.get(id);
     if (gate?.state === 'pending' && gate.always === null) {
-      throw new AiwgdError('INVALID_PARAMS', `${id} offers nothing to allow for good: approve it for this once.`);
+      throw new AiwgdError(
+        'INVALID_PARAMS',
+        `${id} offers nothing to allow for good: approve it for this once.`,
+      );
     }
     return this.#answer(id, { state: 'approved', by, reason: `always: ${gate?.always ?? ''}` }, true);
   }
@@ -205,7 +208,8 @@ export class GateKeeper {
   }
 
   #publish(gate: StoredGate): void {
-    const { id, kind, summary, action, always, ruleId, taskId, expiresAt, answeredBy, reason } = shownGate(gate);
+    const { id, kind, summary, action, always, ruleId, taskId, expiresAt, answeredBy, reason } =
+      shownGate(gate);
     this.#options.publish({
       type: TOPICS[gate.state],
       source: 'gates',

@@ -102,12 +102,13 @@ function addGates(gate: CommandNode, add: AddLeaf): void {
     name: 'approve',
     summary: 'Say yes to exactly what a gate shows',
     args: [gateArgument],
-    options: [
-      new Option('--always', "also to what an agent's question offers, for the rest of its task"),
-    ],
+    options: [new Option('--always', "also to what an agent's question offers, for the rest of its task")],
     examples: [
       ['aiwgd gate approve gate-0001', ''],
-      ['aiwgd gate approve gate-0001 --always', 'the task asks no more for what the gate names under "always"'],
+      [
+        'aiwgd gate approve gate-0001 --always',
+        'the task asks no more for what the gate names under "always"',
+      ],
     ],
     load: () => import('../commands/gate-approve.js'),
   });
