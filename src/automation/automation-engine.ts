@@ -85,7 +85,7 @@ export class AutomationEngine {
   readonly #over = new AbortController();
 
   constructor(options: AutomationOptions) {
-    const { db, clock, log, publish, tasks } = options;
+    const { db, clock, log, tasks } = options;
     this.#options = options;
     this.#book = new RuleBook(db);
     this.#lineage = new Lineage(db, clock);
