@@ -96,7 +96,7 @@ export interface Verdict {
   tokens: TokenCounts | null;
   /** What the program has counted for the session by now; null where it does not tell, or counts by the run. */
   sessionTotals: SessionTotals | null;
-  /** What in the program's words is not as it was measured, so that figures or verdicts may be wrong: a sentence each. */
+  /** What in the program's words is not as it was measured, so that figures or verdicts may be wrong: each in a few words. */
   surprises: string[];
 }
 

@@ -30,6 +30,8 @@ export interface AttemptContext {
   /** The daemon's environment, from which agents get what is allowed. */
   baseEnvironment: Readonly<Record<string, string | undefined>>;
   attemptFolder: (taskId: string, attempt: number) => string;
+  /** The model has answered in an attempt; may be told again. */
+  onAnswer: (attemptId: string) => void;
   /** Absent where no agent is isolated. */
   workspaces: Workspaces | undefined;
   /** Absent where nobody can be asked. */
@@ -258,13 +260,19 @@ function planOf(
   };
 }
 
-function attemptDeps({ task }: Claim, { clock, log, scan, events, questions }: AttemptContext): AttemptDeps {
+function attemptDeps(
+  { task, attemptId }: Claim,
+  { clock, log, scan, events, questions, onAnswer }: AttemptContext,
+): AttemptDeps {
   return {
     clock,
     log,
     scan,
     questions,
     onOutput: (sizes) => events.output(task, sizes),
-    onProgress: (progress) => events.progress(task, progress),
+    onProgress: (progress) => {
+      if (progress.turns > 0) onAnswer(attemptId);
+      events.progress(task, progress);
+    },
   };
 }
