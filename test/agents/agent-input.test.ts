@@ -1,6 +1,7 @@
 import { closeSync, readdirSync, readSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { AgentInput } from '#aiwgd/agents/agent-input.js';
+import { LaunchRefused } from '#aiwgd/agents/launcher.js';
 import { tempFolder } from '../support/temp.js';
 
 describe('the FIFO of an attempt', () => {
@@ -35,4 +36,13 @@ describe('the FIFO of an attempt', () => {
     expect(readdirSync(folder)).toEqual([]);
     AgentInput.remove(folder);
   });
+
+  it.runIf(process.platform === 'linux' && process.getuid?.() === 0)(
+    'is refused for good where the file system has none, for that is no passing fault',
+    () => {
+      expect(() => AgentInput.make('/sys', 'prompt')).toThrow(LaunchRefused);
+      expect(() => AgentInput.make('/sys', 'prompt')).toThrow(/EPERM: .*set its "approvals" to "off"/);
+      expect(() => AgentInput.make('/nowhere', 'prompt')).toThrow(/^ENOENT: no FIFO can be made/);
+    },
+  );
 });
