@@ -17,8 +17,10 @@ export interface AttemptHeader {
   agent: AgentConfig;
   /** Where the agent works; absent in records of earlier versions. */
   folder?: string;
-  /** What was set aside for it. */
+  /** What was reserved for it in the budget; null, or absent in a header of an earlier version, for nothing. */
   reservedUsd?: number | null;
+  /** Its stdin is a FIFO, for answers to its questions. */
+  staysOpen?: boolean;
 }
 
 /** A header as it stands in its record. */
@@ -42,13 +44,11 @@ export function parseHeader(text: string): WrittenHeader | undefined {
 
 function isHeader(value: unknown): value is WrittenHeader {
   if (typeof value !== 'object' || value === null) return false;
-  const { attemptId, project, bootId, startedAt, startedMono, agentName, agent, inode } = value as Record<
-    string,
-    unknown
-  >;
+  const { attemptId, project, bootId, startedAt, startedMono, agentName, agent, inode, reservedUsd } =
+    value as Record<string, unknown>;
   return (
     [attemptId, project, bootId, agentName].every((text) => typeof text === 'string') &&
-    [startedAt, startedMono, inode].every(Number.isFinite) &&
+    [startedAt, startedMono, inode, reservedUsd ?? 0].every(Number.isFinite) &&
     typeof agent === 'object' &&
     agent !== null
   );

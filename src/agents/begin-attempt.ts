@@ -7,8 +7,9 @@ import type { Claim } from '../tasks/task-store.js';
 import { type Agent, type AgentCatalogue, providerOf, type ResolvedAgent } from './agent-catalogue.js';
 import type { AgentConfig } from './agent-config.js';
 import type { AgentProvider } from './agent-provider.js';
-import { Attempt, type AttemptDeps, type AttemptPlan } from './attempt.js';
+import { Attempt } from './attempt.js';
 import { AttemptFiles, EVENT_FILE } from './attempt-files.js';
+import type { AttemptDeps, AttemptPlan } from './attempt-plan.js';
 import { attemptPrompt } from './attempt-prompt.js';
 import { eventText } from './command-task.js';
 import { agentEnvironment, type EnvironmentInput } from './environment.js';
@@ -29,6 +30,8 @@ export interface AttemptContext {
   /** The daemon's environment, from which agents get what is allowed. */
   baseEnvironment: Readonly<Record<string, string | undefined>>;
   attemptFolder: (taskId: string, attempt: number) => string;
+  /** The model has answered in an attempt; may be told again. */
+  onAnswer: (attemptId: string) => void;
   /** Absent where no agent is isolated. */
   workspaces: Workspaces | undefined;
   /** Absent where nobody can be asked. */
@@ -245,7 +248,10 @@ function planOf(
     attemptId,
     attempt: task.attempt,
     folder: deps.attemptFolder(task.id, task.attempt),
-    parser: provider.createParser({ baseline }),
+    parser: provider.createParser({ baseline, now: () => deps.clock.now() }),
+    answerLine: provider.answerLine?.bind(provider),
+    ruleId: task.ruleId,
+    causedBy: task.causedBy,
     timeoutMs: task.timeoutMs ?? settings.actionTimeoutMs,
     stallMs: stall === undefined || stall === null ? null : stall * 60_000,
     killGraceMs: settings.killGraceMs,
@@ -253,12 +259,19 @@ function planOf(
   };
 }
 
-function attemptDeps({ task }: Claim, { clock, log, scan, events }: AttemptContext): AttemptDeps {
+function attemptDeps(
+  { task, attemptId }: Claim,
+  { clock, log, scan, events, questions, onAnswer }: AttemptContext,
+): AttemptDeps {
   return {
     clock,
     log,
     scan,
+    questions,
     onOutput: (sizes) => events.output(task, sizes),
-    onProgress: (progress) => events.progress(task, progress),
+    onProgress: (progress) => {
+      if (progress.turns > 0) onAnswer(attemptId);
+      events.progress(task, progress);
+    },
   };
 }

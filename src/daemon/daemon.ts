@@ -10,7 +10,7 @@ import { VERSION } from '../protocol/version.js';
 import { OutputFiles } from '../tasks/output-files.js';
 import { Retention } from '../tasks/retention.js';
 import type { StoreThread } from '../tasks/sqlite/store-thread.js';
-import type { TaskStore } from '../tasks/task-store.js';
+import type { StoredTask, TaskStore } from '../tasks/task-store.js';
 import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import { endAgents, leaveAgents } from './agents-end.js';
 import { AutomationHost } from './automation-host.js';
@@ -19,6 +19,7 @@ import { guardAgainstCrashes } from './crash-guard.js';
 import { HealthRegister } from './health.js';
 import { type DaemonLog, logBounds, openLog } from './log.js';
 import { openTasks } from './open-tasks.js';
+import { PermissionDesk } from './permission-desk.js';
 import { ReleaseStack } from './release-stack.js';
 import { Reloader } from './reloader.js';
 import { SelfCheck } from './self-check.js';
@@ -50,6 +51,7 @@ interface Parts {
   store: TaskStore;
   supervisor: AgentSupervisor;
   automation: AutomationHost;
+  questions: PermissionDesk;
   server: RpcServer;
   state: StateFile;
   retention: Retention;
@@ -197,12 +199,14 @@ export class Daemon {
     for (const warning of this.#options.loaded.warnings) log.warn({}, warning);
     const { store, begunAnew } = await openTasks({ paths, clock, log, health, thread: this.#options.thread });
     this.#releases.push('task store', async () => store[Symbol.asyncDispose]());
-    this.#releases.push('tasks.json', exportTasks(this.#ground, store));
+    const holdOf = (task: StoredTask) => this.#parts?.supervisor.holdOf(task);
+    this.#releases.push('tasks.json', exportTasks(this.#ground, store, holdOf));
     const parts = this.#compose(store);
     this.#parts = parts;
-    const { supervisor, server, state, automation } = parts;
+    const { supervisor, server, state, automation, questions } = parts;
     this.#releases.push('automation', () => automation.close());
     await automation.start();
+    if (begunAnew) questions.forgetAllowed();
     this.#takenOver = await supervisor.start({ strays: begunAnew ? 'all' : 'known' });
     // A start that fails further on leaves them to the next one.
     this.#releases.push('agents', () => this.#agentsSettled ?? this.#leaveAgents());
@@ -231,9 +235,10 @@ export class Daemon {
     const { stop, keepFiles } = this.#options;
     const config = this.#reloader.current;
     const files = new OutputFiles({ actionsDir: paths.actions });
-    const supervisor = makeSupervisor(this.#ground, { store, files, config });
+    const questions = new PermissionDesk(() => automation);
+    const supervisor = makeSupervisor(this.#ground, { store, files, config, questions });
     const status = () => daemonStatus(this.#statusSources());
-    const automation = new AutomationHost({
+    const automation: AutomationHost = new AutomationHost({
       ground: this.#ground,
       store,
       supervisor,
@@ -272,7 +277,7 @@ export class Daemon {
       },
       onFault: (error) => health.fault('state', error),
     });
-    return { store, supervisor, automation, server, state, retention };
+    return { store, supervisor, automation, questions, server, state, retention };
   }
 
   #statusSources(): StatusSources {

@@ -1,5 +1,7 @@
 import type { Logger } from 'pino';
 import { AgentSupervisor } from '../agents/agent-supervisor.js';
+import type { Hold } from '../agents/limits/routes.js';
+import type { QuestionPort } from '../agents/ports.js';
 import type { EventRouter } from '../events/event-router.js';
 import { RpcServer } from '../ipc/rpc-server.js';
 import type { Clock } from '../platform/clock.js';
@@ -9,13 +11,14 @@ import type { ResultOf } from '../protocol/method-types.js';
 import type { ProjectPaths } from '../protocol/project-paths.js';
 import { VERSION } from '../protocol/version.js';
 import type { OutputFiles } from '../tasks/output-files.js';
-import type { TaskStore } from '../tasks/task-store.js';
+import type { StoredTask, TaskStore } from '../tasks/task-store.js';
 import { TasksExport } from '../tasks/tasks-export.js';
 import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import type { HealthRegister } from './health.js';
 import { type AutomationHandlers, rpcHandlers } from './rpc-handlers.js';
 import type { StopRequest } from './stop-request.js';
 import { outputReader } from './task-handlers.js';
+import { waitingTask } from './task-view.js';
 
 /** What the daemon lays under all of its subsystems. */
 export interface Ground {
@@ -30,15 +33,17 @@ export interface Ground {
 export function exportTasks(
   { paths, clock, log, router, health }: Ground,
   store: TaskStore,
+  holdOf: (task: StoredTask) => Hold | undefined,
 ): () => Promise<void> {
   const tasksExport = new TasksExport({
     store,
     path: paths.tasksExport,
     clock,
     log,
+    view: (task) => waitingTask(task, holdOf(task)),
     onFault: (error) => health.fault('tasks_export', error),
   });
-  const tap = router.tap(['task:*'], ({ type }) => {
+  const tap = router.tap(['task:*', 'agent.*', 'budget.*'], ({ type }) => {
     if (type !== 'task:output' && type !== 'task:progress') tasksExport.changed();
   });
   return async () => {
@@ -49,7 +54,12 @@ export function exportTasks(
 
 export function makeSupervisor(
   { paths, clock, log, router, health }: Ground,
-  { store, files, config }: { store: TaskStore; files: OutputFiles; config: Config },
+  {
+    store,
+    files,
+    config,
+    questions,
+  }: { store: TaskStore; files: OutputFiles; config: Config; questions: QuestionPort },
 ): AgentSupervisor {
   const self = identityOf();
   return new AgentSupervisor({
@@ -58,11 +68,13 @@ export function makeSupervisor(
     clock,
     log,
     onFault: (code, message) => health.fault(code, message),
+    pausesFile: paths.pauses,
     projectRoot: paths.root,
     owner: `${self?.bootId}:${self?.pid}:${self?.startTime}`,
     agents: agentsConfig(config),
     settings: supervisorSettings(config),
     environment: process.env,
+    questions,
     publish: (event) => router.publish(event),
   });
 }
@@ -96,6 +108,7 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
     },
     handlers: rpcHandlers({
       ...tasks,
+      clock,
       automation,
       router,
       status,

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AgentsConfig } from '#aiwgd/agents/agent-config.js';
 import { AgentSupervisor, type SupervisorSettings } from '#aiwgd/agents/agent-supervisor.js';
+import { NO_BOUNDS } from '#aiwgd/agents/money/budget.js';
+import type { QuestionPort } from '#aiwgd/agents/ports.js';
 import { type Clock, systemClock } from '#aiwgd/platform/clock.js';
 import { linuxPids, readMarks } from '#aiwgd/platform/process-table.js';
 import type { NewEvent } from '#aiwgd/protocol/event.js';
@@ -19,6 +21,7 @@ export interface RigOptions {
   settings?: Partial<SupervisorSettings>;
   environment?: Record<string, string>;
   owner?: string;
+  questions?: QuestionPort;
 }
 
 /** Waits for a condition by looking at it again and again; fails loudly. */
@@ -47,7 +50,13 @@ export class Rig implements AsyncDisposable {
     const clock = options.clock ?? systemClock;
     this.clock = clock;
     this.store = options.store ?? new MemoryTaskStore(clock);
-    this.settings = { maxParallel: 2, actionTimeoutMs: 60_000, killGraceMs: 300, ...options.settings };
+    this.settings = {
+      maxParallel: 2,
+      actionTimeoutMs: 60_000,
+      killGraceMs: 300,
+      budget: NO_BOUNDS,
+      ...options.settings,
+    };
     this.#agents = options.agents ?? {};
     const note = (fields: object, message: string): void => {
       this.logged.push(JSON.stringify({ ...fields, message }));
@@ -58,12 +67,14 @@ export class Rig implements AsyncDisposable {
       settings: this.settings,
       projectRoot: this.root,
       attemptFolder: (taskId, attempt) => this.folder(taskId, attempt),
+      pausesFile: join(this.root, 'pauses.json'),
       publish: (event) => this.events.push(event),
       clock,
       log: { debug: note, info: note, warn: note, error: note },
       owner: options.owner ?? 'rig',
       onFault: (code, message) => this.faults.push(message === null ? null : { code, message }),
       environment: { PATH: process.env['PATH'] ?? '', ...options.environment },
+      ...(options.questions && { questions: options.questions }),
       random: () => 0.5,
     });
   }

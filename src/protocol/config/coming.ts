@@ -9,11 +9,9 @@ export function comingFindings(value: unknown): Finding[] {
   const note = (path: (string | number)[]): void => {
     findings.push({ path, message: 'has no effect in this version' });
   };
-  for (const key of Object.keys(object(root['budget']))) note(['budget', key]);
   for (const [name, agent] of Object.entries(object(root['agents']))) {
-    const { isolation, approvals } = object(agent);
+    const { isolation } = object(agent);
     if (isolation === 'worktree') note(['agents', name, 'isolation']);
-    if (approvals === 'gate') note(['agents', name, 'approvals']);
   }
   return findings;
 }
