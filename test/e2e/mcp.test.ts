@@ -1,4 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Task } from '#aiwgd/protocol/task.js';
 import { until } from '../support/temp.js';
 import { codeOf, connectMcp, textOf } from './mcp-client.js';
@@ -8,6 +11,23 @@ const ECHO = script('cat; printf " \\033[31mdone\\033[0m"');
 
 function projectWith(command: object = ECHO, config: object = {}): Project {
   return new Project({ config: { default_agent: 'worker', agents: { worker: command }, ...config } });
+}
+
+/** A project without a daemon, whose socket answers each line as the test says. */
+async function projectWithSocket(
+  answer: (socket: Socket, request: { id: number; method: string }) => void,
+): Promise<Project> {
+  const project = projectWith();
+  mkdirSync(project.paths.daemon, { recursive: true });
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.on('data', (line) =>
+      answer(socket, JSON.parse(line.toString()) as { id: number; method: string }),
+    );
+  });
+  onTestFinished(() => void server.close());
+  await once(server.listen(project.paths.socket), 'listening');
+  return project;
 }
 
 describe('tasks over MCP', () => {
@@ -167,6 +187,31 @@ describe('faults over MCP', () => {
     expect(codeOf(await mcp.call('read_output', { taskId: 'task-0001', limit: 1e9 }))).toBe('INVALID_PARAMS');
     await expect(mcp.call('get_tsk')).rejects.toThrow(/Did you mean "get_task"/);
     expect(await mcp.ok('list_tasks')).toEqual({ tasks: [], nextCursor: null });
+  });
+
+  it('say so where nobody knows whether a call was carried out', async () => {
+    // Dies over each call.
+    const mcp = await connectMcp(await projectWithSocket((socket) => socket.destroy()));
+    const submitted = await mcp.call('submit_task', { prompt: 'x' });
+    expect(codeOf(submitted)).toBe('CONNECTION_LOST');
+    expect(textOf(submitted)).toContain('It may have been carried out');
+    const read = await mcp.call('get_task', { taskId: 'task-0001' });
+    expect(codeOf(read)).toBe('CONNECTION_LOST');
+    expect(textOf(read)).not.toContain('carried out');
+  });
+
+  it('of a wait do not hide what was submitted', async () => {
+    const project = await projectWithSocket((socket, { id, method }) => {
+      const result = { taskId: 'task-0007', state: 'queued', deduped: false };
+      if (method === 'task.submit') socket.end(`${JSON.stringify({ jsonrpc: '2.0', id, result })}\n`);
+      else socket.destroy();
+    });
+    const answer = await (await connectMcp(project)).call('submit_task', { prompt: 'x', waitSeconds: 5 });
+    expect(answer.structuredContent).toMatchObject({
+      taskId: 'task-0007',
+      waitError: expect.stringContaining('connection'),
+    });
+    expect(textOf(answer)).toContain('task-0007');
   });
 
   it('of a daemon that is down pass when it runs, without a new server', async () => {

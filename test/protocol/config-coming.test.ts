@@ -12,7 +12,6 @@ describe('what this version does not do yet', () => {
   it('is warned about where the file asks for it', () => {
     expect(
       warned({
-        budget: { per_day_usd: 1 },
         agents: {
           claude: { isolation: 'worktree', approvals: 'gate', stall_minutes: 5 },
         },

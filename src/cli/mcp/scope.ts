@@ -58,6 +58,6 @@ function requireKnown(name: string, methods: readonly string[], allow: readonly 
 
 /** The refusal of what the scope does not have. */
 export function notAllowed(method: string): AiwgdError {
-  const text = `${method} is not allowed here. A person may add it to mcp.allow in .aiwg/daemon.json and start this MCP server anew.`;
+  const text = `${method} is not allowed here. A person may add it to mcp.allow in .aiwg/daemon.json, where the options of aiwgd mcp do not keep it away, and start this MCP server anew.`;
   return new AiwgdError('NOT_ALLOWED', text, { data: { method } });
 }

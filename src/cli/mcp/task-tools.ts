@@ -1,5 +1,6 @@
 import { exactOptional } from 'valibot';
-import type { OutputParams, SubmitParams, TaskFilter } from '../../protocol/method-types.js';
+import { messageOf } from '../../protocol/errors.js';
+import type { OutputParams, ResultOf, SubmitParams, TaskFilter } from '../../protocol/method-types.js';
 import { about, wholeNumber } from '../../protocol/schema.js';
 import type { Task } from '../../protocol/task.js';
 import { visibleText } from '../../protocol/visible-text.js';
@@ -30,6 +31,17 @@ function waited(context: ToolContext, taskId: string, seconds: number): Promise<
   });
 }
 
+function submitAnswer(answer: ResultOf<'task.submit'>, waitError?: string): ToolAnswer {
+  const { taskId, state, deduped } = answer;
+  const failed = waitError === undefined ? '' : ` Waiting for it has failed: ${waitError}`;
+  return {
+    structured: { ...answer, ...(waitError === undefined ? {} : { waitError }) },
+    text: visibleText(
+      `${taskId} ${deduped ? `is there already (${state})` : state}. Wait for its end with wait_task.${failed}`,
+    ),
+  };
+}
+
 type SubmitInput = SubmitParams & { waitSeconds?: number };
 
 const submit: ToolSpec<SubmitInput> = {
@@ -57,10 +69,14 @@ const submit: ToolSpec<SubmitInput> = {
     const { daemon, signal } = context;
     const submitted = async (): Promise<ToolAnswer> => {
       const answer = await daemon.call('task.submit', { ...params, source: 'rpc', ...daemon.cause }, signal);
-      const { taskId, state, deduped } = answer;
-      if (seconds !== undefined && seconds > 0) return taskAnswer(await waited(context, taskId, seconds));
-      const what = deduped ? `is there already (${state})` : state;
-      return { structured: { ...answer }, text: `${taskId} ${what}. Wait for its end with wait_task.` };
+      if (seconds === undefined || seconds === 0) return submitAnswer(answer);
+      try {
+        return taskAnswer(await waited(context, answer.taskId, seconds));
+      } catch (error) {
+        signal.throwIfAborted();
+        // The task is there, whatever became of the wait: its id must not be lost.
+        return submitAnswer(answer, messageOf(error));
+      }
     };
     // Room for the wait is looked for first: a call that is refused has submitted nothing.
     return seconds === undefined ? submitted() : daemon.waits.run(submitted);

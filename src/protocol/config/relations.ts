@@ -38,7 +38,7 @@ export function checkRelations(value: unknown): Relations {
   );
   checkJobs(jobs, object(root['actions']), found);
   checkAgents(root, jobs, rules, found);
-  checkFallbacks(object(root['agents']), found);
+  checkFallbacks(root, found);
   checkBudget(object(root['budget']), found);
   checkApprovals(object(root['agents']), found);
   checkTriggers(root, rules, found);
@@ -95,11 +95,20 @@ function warnAboutCron(cron: unknown, path: ConfigPath, found: Relations): void 
   }
 }
 
+function defaultAgent(root: Json): string {
+  return typeof root['default_agent'] === 'string' ? root['default_agent'] : 'claude';
+}
+
+function knownAgents(root: Json): string[] {
+  const agents = object(root['agents']);
+  const unnamed = defaultAgent(root) === 'claude' && !Object.hasOwn(agents, 'claude');
+  return [...Object.keys(agents), ...(unnamed ? ['claude'] : [])];
+}
+
 function checkAgents(root: Json, jobs: Json[], rules: Json[], found: Relations): void {
   const agents = object(root['agents']);
-  const name = typeof root['default_agent'] === 'string' ? root['default_agent'] : 'claude';
-  const known = Object.keys(agents);
-  if (name === 'claude' && !Object.hasOwn(agents, 'claude')) known.push('claude');
+  const name = defaultAgent(root);
+  const known = knownAgents(root);
   if (!known.includes(name)) {
     found.errors.push({
       path: ['default_agent'],
@@ -139,9 +148,10 @@ function checkAgents(root: Json, jobs: Json[], rules: Json[], found: Relations):
 }
 
 /** Every agent that takes over for another one is there, and none of them takes over for itself in the end. */
-function checkFallbacks(agents: Json, found: Relations): void {
+function checkFallbacks(root: Json, found: Relations): void {
+  const agents = object(root['agents']);
   const nextOf = (name: string): unknown => object(agents[name])['fallback'];
-  const known = [...new Set(['claude', ...Object.keys(agents)])];
+  const known = knownAgents(root);
   for (const name of Object.keys(agents)) {
     const next = nextOf(name);
     if (typeof next !== 'string') continue;
