@@ -38,4 +38,6 @@ export interface CliOptions {
   timezone?: string;
   from?: string;
   count?: number;
+  stat?: boolean;
+  dryRun?: boolean;
 }

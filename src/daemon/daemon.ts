@@ -26,6 +26,7 @@ import { nextRestartCount, StateFile } from './state-file.js';
 import { daemonStatus, type StatusSources, stateSnapshot } from './status.js';
 import type { StopRequest } from './stop-request.js';
 import { exportTasks, type Ground, makeServer, makeSupervisor } from './subsystems.js';
+import { TaskWorkspaces } from './task-workspaces.js';
 import { terminalEcho } from './terminal-echo.js';
 
 export interface DaemonOptions {
@@ -50,6 +51,7 @@ interface Parts {
   store: TaskStore;
   supervisor: AgentSupervisor;
   automation: AutomationHost;
+  workspaces: TaskWorkspaces;
   server: RpcServer;
   state: StateFile;
   retention: Retention;
@@ -155,7 +157,7 @@ export class Daemon {
    */
   async stop(): Promise<void> {
     const { stop, clock } = this.#options;
-    const { supervisor, automation } = this.#running;
+    const { supervisor, automation, workspaces } = this.#running;
     await stop.asked;
     // As it stands now: a second signal may have come before we were up.
     const { reason = 'unknown', graceMs, keepAgents = false } = stop.pending ?? {};
@@ -163,6 +165,7 @@ export class Daemon {
     this.#publish('daemon.stopping', { reason, pid: process.pid, keepAgents });
     const { stopGraceMs } = supervisorSettings(this.#reloader.current);
     await automation.close();
+    workspaces.close();
     this.#agentsSettled = keepAgents
       ? this.#leaveAgents()
       : endAgents(supervisor, { stop, clock, graceMs: graceMs ?? stopGraceMs });
@@ -231,6 +234,8 @@ export class Daemon {
     const { stop, keepFiles } = this.#options;
     const config = this.#reloader.current;
     const files = new OutputFiles({ actionsDir: paths.actions });
+    const workspaces = new TaskWorkspaces({ project: paths.root, clock, environment: process.env, store });
+    this.#releases.push('worktrees', () => workspaces.close());
     const supervisor = makeSupervisor(this.#ground, { store, files, config });
     const status = () => daemonStatus(this.#statusSources());
     const automation = new AutomationHost({
@@ -247,6 +252,7 @@ export class Daemon {
       files,
       stop,
       automation: automation.handlers(),
+      workspaces,
       status,
       reload: () => this.reload(),
     });
@@ -272,7 +278,7 @@ export class Daemon {
       },
       onFault: (error) => health.fault('state', error),
     });
-    return { store, supervisor, automation, server, state, retention };
+    return { store, supervisor, automation, workspaces, server, state, retention };
   }
 
   #statusSources(): StatusSources {

@@ -6,6 +6,8 @@ import { VERSION } from '../protocol/version.js';
 import { callingTask } from './calling-task.js';
 import { largeAnswers } from './large-answers.js';
 import { type TaskHandlerParts, taskHandlers } from './task-handlers.js';
+import type { TaskWorkspaces } from './task-workspaces.js';
+import { worktreeHandlers } from './worktree-handlers.js';
 
 type AutomationMethod = Extract<MethodName, `${'automation' | 'schedule' | 'gate'}.${string}`>;
 /** The methods of automation, schedule and gates. */
@@ -15,6 +17,7 @@ export interface HandlerParts extends TaskHandlerParts {
   /** The project's folder. */
   project: string;
   automation: AutomationHandlers;
+  workspaces: TaskWorkspaces;
   router: EventRouter;
   status(): Promise<ResultOf<'daemon.status'>>;
   reload(): Promise<ResultOf<'daemon.reload'>>;
@@ -31,6 +34,7 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
   return {
     ...tasks,
     ...parts.automation,
+    ...worktreeHandlers(parts.workspaces, project, inTurn),
     'task.submit': (params, call) => {
       const cause = params.cause ?? callingTask(call, project);
       return tasks['task.submit']({ ...params, ...(cause === undefined ? {} : { cause }) });

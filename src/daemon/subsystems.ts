@@ -16,6 +16,7 @@ import type { HealthRegister } from './health.js';
 import { type AutomationHandlers, rpcHandlers } from './rpc-handlers.js';
 import type { StopRequest } from './stop-request.js';
 import { taskHandlers } from './task-handlers.js';
+import type { TaskWorkspaces } from './task-workspaces.js';
 
 /** What the daemon lays under all of its subsystems. */
 export interface Ground {
@@ -73,13 +74,14 @@ export interface ServerParts {
   files: OutputFiles;
   stop: StopRequest;
   automation: AutomationHandlers;
+  workspaces: TaskWorkspaces;
   status: () => Promise<ResultOf<'daemon.status'>>;
   reload: () => Promise<ResultOf<'daemon.reload'>>;
 }
 
 /** The server of the project's socket, not listening yet. */
 export function makeServer({ paths, clock, log, router }: Ground, parts: ServerParts): RpcServer {
-  const { store, supervisor, files, stop, automation, status, reload } = parts;
+  const { store, supervisor, files, stop, automation, workspaces, status, reload } = parts;
   const tasks = { store, supervisor, files };
   const { 'task.output': readOutput } = taskHandlers(tasks);
   return new RpcServer({
@@ -99,6 +101,7 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
       ...tasks,
       project: paths.root,
       automation,
+      workspaces,
       router,
       status,
       reload,

@@ -5,6 +5,7 @@ import { isFinal } from '../protocol/task.js';
 import type { OutputFiles } from '../tasks/output-files.js';
 import type { StoredTask, TaskStore } from '../tasks/task-store.js';
 import { listedTask, taskView } from './task-view.js';
+import type { WorktreeMethod } from './worktree-handlers.js';
 
 export interface TaskHandlerParts {
   store: TaskStore;
@@ -13,7 +14,7 @@ export interface TaskHandlerParts {
 }
 
 type Answer<M extends MethodName> = (params: ParamsOf<M>) => Promise<ResultOf<M>>;
-type TaskMethod = Extract<MethodName, `task.${string}`>;
+type TaskMethod = Exclude<Extract<MethodName, `task.${string}`>, WorktreeMethod>;
 
 const DEFAULT_ROWS = 100;
 const DEFAULT_SLICE_BYTES = 65_536;

@@ -10,6 +10,7 @@ import type {
 import type { AiwgEvent, DeadLetter } from './event.js';
 import type { DaemonStatus } from './status.js';
 import type { Task, TaskCounts, TaskSource, TaskState } from './task.js';
+import type { PruneAnswer, TaskDiff, TaskMerge, Worktree } from './worktrees.js';
 
 export interface SubmitParams {
   prompt: string;
@@ -82,6 +83,10 @@ export interface MethodTypes {
   'task.get': { params: { taskId: string }; result: Task };
   'task.stats': { params: NoParams; result: TaskCounts };
   'task.output': { params: OutputParams; result: OutputSlice };
+  'task.diff': { params: { taskId: string }; result: TaskDiff };
+  'task.merge': { params: { taskId: string }; result: TaskMerge };
+  'worktree.list': { params: NoParams; result: Worktree[] };
+  'worktree.prune': { params: { taskIds?: string[]; dryRun?: boolean }; result: PruneAnswer };
   'event.emit': {
     params: { topic: string; payload?: Record<string, unknown>; cause?: string };
     result: { eventId: string };

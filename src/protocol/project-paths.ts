@@ -48,9 +48,17 @@ export function projectPaths(root: string): ProjectPaths {
   };
 }
 
-/** The nearest folder that holds `.aiwg/`, from `start` upwards; undefined where there is none. */
+/** Within a worktree of a task, which may have brought along an `.aiwg/` of its own. */
+const IN_WORKTREE = /\/\.aiwg\/working\/task-\d+(?=\/|$)/u;
+
+/**
+ * The nearest folder that holds `.aiwg/`, from `start` upwards; undefined where there is none. In the worktree of a task
+ * that is the project to which the worktree belongs.
+ */
 export function findProject(start: string): string | undefined {
-  for (let folder = resolve(start); ; folder = dirname(folder)) {
+  const path = resolve(start);
+  const worktree = IN_WORKTREE.exec(path);
+  for (let folder = path.slice(0, worktree?.index); ; folder = dirname(folder)) {
     if (existsSync(join(folder, '.aiwg'))) return folder;
     if (folder === dirname(folder)) return undefined;
   }

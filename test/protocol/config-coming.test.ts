@@ -18,12 +18,7 @@ describe('what this version does not do yet', () => {
           claude: { isolation: 'worktree', approvals: 'gate', stall_minutes: 5 },
         },
       }),
-    ).toEqual([
-      'budget.per_day_usd',
-      'agents.codex.provider',
-      'agents.claude.isolation',
-      'agents.claude.approvals',
-    ]);
+    ).toEqual(['budget.per_day_usd', 'agents.codex.provider', 'agents.claude.approvals']);
   });
 
   it('is not in the default file, nor in what runs today', () => {

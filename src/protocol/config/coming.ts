@@ -13,11 +13,10 @@ export function comingFindings(value: unknown): Finding[] {
   };
   for (const key of Object.keys(object(root['budget']))) note(['budget', key]);
   for (const [name, agent] of Object.entries(object(root['agents']))) {
-    const { provider, isolation, approvals } = object(agent);
+    const { provider, approvals } = object(agent);
     if (!RUNNABLE_PROVIDERS.includes(provider)) {
       note(['agents', name, 'provider'], 'cannot be run by this version; tasks for it are refused');
     }
-    if (isolation === 'worktree') note(['agents', name, 'isolation']);
     if (approvals === 'gate') note(['agents', name, 'approvals']);
   }
   return findings;
