@@ -37,6 +37,11 @@ export class AgentCatalogue {
     }
   }
 
+  /** An agent of the configuration. */
+  named(name: string): Agent | undefined {
+    return this.#agents.get(name);
+  }
+
   /** Null means the default agent. Undefined where the name means nothing. */
   resolve(name: string | null): ResolvedAgent | undefined {
     const agent = this.#agents.get(name ?? this.#defaultName);

@@ -11,14 +11,16 @@ import { isCommand } from './command-task.js';
 import { Backoff, FaultReport, type OnFault } from './fault-report.js';
 import type { LaunchFault } from './launcher.js';
 import { LEASE_MS, LeaseKeeper } from './lease-keeper.js';
+import type { QuestionPort, Workspaces } from './ports.js';
 import { endStrays, takeOver } from './recovery.js';
 import { untouched } from './retry-policy.js';
 import { SettlementWriter } from './settlement-writer.js';
+import { ShortCommands } from './short-command.js';
 import { type SlotLimits, Slots } from './slots.js';
 import { newTask, type Submission } from './submission.js';
 import { SurvivorScan } from './survivor-scan.js';
 import { type Publish, TaskEvents } from './task-events.js';
-import { TaskRun, type TaskRunDeps } from './task-run.js';
+import { type LiveAttempt, TaskRun, type TaskRunDeps } from './task-run.js';
 
 export interface SupervisorSettings {
   /** Attempts of agents at once; commands have slots of their own, but none where this is 0. */
@@ -45,6 +47,10 @@ export interface SupervisorOptions {
   onFault: OnFault;
   /** The daemon's environment, from which agents get what is allowed. */
   environment: Readonly<Record<string, string | undefined>>;
+  /** Absent where no agent is isolated. */
+  workspaces?: Workspaces;
+  /** Absent where nobody can be asked. */
+  questions?: QuestionPort;
   /** Between 0 and 1, for the jitter of retries. */
   random?: () => number;
 }
@@ -107,6 +113,10 @@ export class AgentSupervisor {
       projectRoot: options.projectRoot,
       baseEnvironment: options.environment,
       attemptFolder: options.attemptFolder,
+      workspaces: options.workspaces,
+      questions: options.questions,
+      commands: new ShortCommands(options),
+      faults: this.#faults,
       onSettling: ({ task }) => this.#wakeFor(task),
       onLaunch: (fault) => this.#noteLaunch(fault),
     };
@@ -121,7 +131,7 @@ export class AgentSupervisor {
     const { store, owner, log } = this.#options;
     const found = await takeOver(store, owner, log);
     for (const { claim, cancelRequested } of found) {
-      const run = TaskRun.adopt(claim, this.#settings, this.#runDeps, cancelRequested);
+      const run = TaskRun.adopt(claim, this.#catalogue, this.#settings, this.#runDeps, cancelRequested);
       if (run.attemptId !== undefined) this.#events.takenOver(claim.task);
       else log.info({ taskId: claim.task.id }, 'Interrupted task found');
       this.#keep(run);
@@ -234,9 +244,14 @@ export class AgentSupervisor {
   }
 
   /** What the store does not know yet of a running task. */
-  live(taskId: string): { pid: number | null; outputBytes: number; sessionId: string | null } | undefined {
+  live(taskId: string): LiveAttempt | undefined {
     const run = this.#runs.get(taskId);
     return run?.phase === 'running' ? run.live : undefined;
+  }
+
+  /** Whether somebody outside set off a task that runs. */
+  isFromOutside(taskId: string): boolean {
+    return this.#runs.get(taskId)?.claim.launch?.outside === true;
   }
 
   async status(): Promise<DaemonStatus['subsystems']['supervisor']> {
@@ -333,7 +348,7 @@ export class AgentSupervisor {
       this.#giveBack(claim);
       return;
     }
-    this.#keep(TaskRun.launch(claim, this.#catalogue, this.#settings, this.#runDeps));
+    this.#keep(TaskRun.launch(claim, this.#catalogue, this.#settings, this.#runDeps, null));
   }
 
   #keep(run: TaskRun): void {

@@ -40,6 +40,8 @@ export interface AttemptTexts {
   stdin: string | null;
   /** Null for no such file. */
   event: string | null;
+  /** Whether more may follow on stdin. */
+  staysOpen: boolean;
 }
 
 export interface StreamSizes {

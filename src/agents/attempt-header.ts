@@ -15,6 +15,10 @@ export interface AttemptHeader {
   agentName: string;
   /** Without its variables. */
   agent: AgentConfig;
+  /** Where the agent works; absent in records of earlier versions. */
+  folder?: string;
+  /** What was set aside for it. */
+  reservedUsd?: number | null;
 }
 
 /** A header as it stands in its record. */

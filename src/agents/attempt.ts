@@ -3,6 +3,7 @@ import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
 import { bootId, type ProcessIdentity } from '../platform/process-identity.js';
 import { messageOf } from '../protocol/errors.js';
+import type { TaskProgress } from '../protocol/task.js';
 import type { AgentConfig } from './agent-config.js';
 import { AgentProcess, type ProcessExit } from './agent-process.js';
 import { MAX_RESULT_BYTES, type OutputParser, type Verdict } from './agent-provider.js';
@@ -10,6 +11,7 @@ import { AttemptFiles, type AttemptTexts, type StreamSizes } from './attempt-fil
 import type { AttemptHeader } from './attempt-header.js';
 import { AttemptLimits } from './attempt-limits.js';
 import { isVerb, outranks, type Verb } from './attempt-verb.js';
+import { failedVerdict } from './failed-verdict.js';
 import { findProgram, LaunchFault, LaunchRefused, type LaunchRequest, launch } from './launcher.js';
 import { OutputTail } from './output-tail.js';
 import { Pause } from './pause.js';
@@ -35,6 +37,7 @@ export interface AttemptLaunch extends LaunchRequest, AttemptTexts {
   agentName: string;
   /** Without its variables. */
   agent: AgentConfig;
+  reservedUsd: number | null;
 }
 
 export interface AttemptDeps {
@@ -43,6 +46,8 @@ export interface AttemptDeps {
   scan: SurvivorScan;
   /** At most four times a second while the output grows, and once more at the end. */
   onOutput: (sizes: StreamSizes) => void;
+  /** What the agent is doing has changed; as often at most. */
+  onProgress: (progress: TaskProgress) => void;
 }
 
 export interface AttemptEnd {
@@ -98,6 +103,7 @@ export class Attempt {
   #sizes: StreamSizes = { stdout: 0, stderr: 0 };
   #looks = 0;
   #hinted: { at: number; total: number } = { at: Number.NEGATIVE_INFINITY, total: 0 };
+  #toldProgress: TaskProgress | null = null;
   /** Null when it was left to the next daemon. */
   readonly done: Promise<AttemptEnd | null>;
 
@@ -133,6 +139,8 @@ export class Attempt {
       startedMono: clock.monotonic(),
       agentName: request.agentName,
       agent: request.agent,
+      folder: request.cwd,
+      reservedUsd: request.reservedUsd,
     };
     let attempt: Attempt | undefined;
     let files: AttemptFiles;
@@ -185,6 +193,11 @@ export class Attempt {
 
   get outputBytes(): number {
     return this.#sizes.stdout;
+  }
+
+  /** Null where it does not tell. */
+  get progress(): TaskProgress | null {
+    return this.#plan.parser.progress;
   }
 
   get sessionId(): string | null {
@@ -288,8 +301,16 @@ export class Attempt {
     if (total !== this.#hinted.total && now - this.#hinted.at >= OUTPUT_HINT_MS) {
       this.#hinted = { at: now, total };
       this.#deps.onOutput(this.#sizes);
+      this.#tellProgress();
     }
     return grown;
+  }
+
+  #tellProgress(): void {
+    const { progress } = this.#plan.parser;
+    if (progress === null || progress === this.#toldProgress) return;
+    this.#toldProgress = progress;
+    this.#deps.onProgress(progress);
   }
 
   /** An agent that is not named yet is about to be: nobody would know whom to tell. */
@@ -344,7 +365,7 @@ export class Attempt {
         stderrTail: () => this.#files.tail('stderr', STDERR_TAIL_BYTES),
       });
     } catch (error) {
-      return failure(`The attempt's output cannot be read: ${messageOf(error)}`, 'agent_error');
+      return failedVerdict(`The attempt's output cannot be read: ${messageOf(error)}`, 'agent_error');
     }
   }
 
@@ -376,10 +397,4 @@ function programFor(plan: AttemptPlan, request: LaunchRequest): string {
     rmSync(plan.folder, { recursive: true, force: true });
     throw error;
   }
-}
-
-/** The verdict on an attempt that has nothing but a reason. */
-export function failure(error: string, failureClass: Verdict['failureClass']): Verdict {
-  const nothing = { result: null, sessionId: null, costUsd: null, usage: null, retryAt: null };
-  return { ok: false, error, failureClass, ...nothing, tokens: null, sessionTotals: null, surprises: [] };
 }

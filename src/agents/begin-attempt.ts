@@ -2,16 +2,19 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
-import { messageOf } from '../protocol/errors.js';
+import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { Claim } from '../tasks/task-store.js';
-import { providerOf, type ResolvedAgent } from './agent-catalogue.js';
+import { type Agent, type AgentCatalogue, providerOf, type ResolvedAgent } from './agent-catalogue.js';
 import type { AgentConfig } from './agent-config.js';
 import type { AgentProvider } from './agent-provider.js';
 import { Attempt, type AttemptDeps, type AttemptPlan } from './attempt.js';
 import { AttemptFiles, EVENT_FILE } from './attempt-files.js';
+import { attemptPrompt } from './attempt-prompt.js';
 import { eventText } from './command-task.js';
-import { agentEnvironment } from './environment.js';
+import { agentEnvironment, type EnvironmentInput } from './environment.js';
 import { launchVariables } from './launch-variables.js';
+import { LaunchFault, LaunchRefused } from './launcher.js';
+import type { QuestionPort, Workspaces } from './ports.js';
 import { reapStrays } from './process-tree.js';
 import { MAX_TAKEOVERS, type Settlement, settleInterrupted, untouched } from './retry-policy.js';
 import type { SurvivorScan } from './survivor-scan.js';
@@ -26,6 +29,17 @@ export interface AttemptContext {
   /** The daemon's environment, from which agents get what is allowed. */
   baseEnvironment: Readonly<Record<string, string | undefined>>;
   attemptFolder: (taskId: string, attempt: number) => string;
+  /** Absent where no agent is isolated. */
+  workspaces: Workspaces | undefined;
+  /** Absent where nobody can be asked. */
+  questions: QuestionPort | undefined;
+}
+
+/** Who carries out a claim, and on what terms. */
+export interface LaunchTerms extends ResolvedAgent {
+  input: string;
+  /** What the attempt may cost, and is set aside for it; null for no bound. */
+  reservedUsd: number | null;
 }
 
 export interface AttemptSettings {
@@ -35,55 +49,118 @@ export interface AttemptSettings {
   killGraceMs: number;
 }
 
+/** An attempt at work, with what has to be known of it until its task is settled. */
+export interface BegunAttempt {
+  attempt: Attempt;
+  agent: Agent;
+  /** Where the agent works. */
+  folder: string;
+  /** What was set aside for it; null where no budget holds. */
+  reservedUsd: number | null;
+}
+
+/** What had to be made or looked up before the launch. */
+export interface Prepared {
+  folder: string | null;
+  /** Rules of permission that a person gave for this task. */
+  allowed: readonly string[];
+}
+
+const NOTHING_PREPARED: Prepared = { folder: null, allowed: [] };
+
+/**
+ * Makes what an attempt needs before its launch: a workspace, say. Undefined where it needs nothing. Rejects with why it
+ * can never be launched so (an `AiwgdError` or a `LaunchRefused`), or with a `LaunchFault`.
+ */
+export function prepareAttempt(
+  { task, past }: Claim,
+  { config }: Agent,
+  { workspaces, questions }: AttemptContext,
+): Promise<Prepared> | undefined {
+  const isolated = config.isolation === 'worktree';
+  const asks = config.approvals === 'gate' && questions !== undefined;
+  if (!isolated && !asks) return undefined;
+  const prepare = async (): Promise<Prepared> => {
+    if (isolated && workspaces === undefined)
+      throw new LaunchRefused('There is nothing here that makes worktrees', 'bad_arguments');
+    const place =
+      isolated &&
+      (await workspaces?.prepare({
+        owner: past?.root ?? task.id,
+        cwd: task.cwd,
+        options: config.worktree ?? NO_COPIES,
+      }));
+    const allowed = asks ? await questions.allowed(task.id) : [];
+    return { folder: place ? place.folder : null, allowed };
+  };
+  return prepare().catch((error: unknown) => {
+    const final = error instanceof AiwgdError && error.code === 'INVALID_PARAMS';
+    throw final || error instanceof LaunchRefused ? error : new LaunchFault(error);
+  });
+}
+
+const NO_COPIES = { submodules: true, untracked: 'none', copy: [] } as const;
+
 /** Launches the attempt that was claimed. Throws a `LaunchRefused`, a `LaunchFault`, or why the agent cannot take the prompt. */
 export function launchAttempt(
   claim: Claim,
-  { agent, subAgent, input }: ResolvedAgent & { input: string },
+  terms: LaunchTerms,
   settings: AttemptSettings,
   deps: AttemptContext,
-): Attempt {
+  prepared: Prepared = NOTHING_PREPARED,
+): BegunAttempt {
   const { task, launch } = claim;
   const { projectRoot } = deps;
-  const { program, args, env, stdin } = agent.provider.prepare({
-    prompt: input,
+  const { agent, subAgent, input, reservedUsd } = terms;
+  const prepare = agent.provider.prepare({
+    ...attemptPrompt(claim, agent.provider, input),
     subAgent,
-    resume: task.sessionId,
-    maxBudgetUsd: null,
+    maxBudgetUsd: reservedUsd,
     baseline: claim.baseline,
     outside: launch?.outside ?? false,
-    allowed: [],
+    allowed: prepared.allowed,
   });
-  const { env: fixed = {}, env_allow: allow = [], ...config } = agent.config;
+  const { program, args, stdin, staysOpen = false } = prepare;
+  const { env: _, env_allow: __, ...config } = agent.config;
   const plan = planOf(claim, agent.config, agent.provider, settings, deps);
   const event = eventText(launch?.event);
-  return Attempt.launch(
-    plan,
-    {
-      program,
-      args,
-      stdin,
-      event,
-      env: agentEnvironment({
-        base: deps.baseEnvironment,
-        allow: [...agent.provider.envFamily, ...allow],
-        provider: env,
-        fixed: {
-          ...fixed,
-          ...launch?.literals,
-          ...launchVariables(launch?.env ?? {}, deps.baseEnvironment),
-        },
-        eventFile: event === null ? null : join(plan.folder, EVENT_FILE),
-        taskId: task.id,
-        attemptId: claim.attemptId,
-        projectRoot,
-      }),
-      cwd: task.cwd ?? projectRoot,
-      projectRoot,
-      agentName: agent.name,
-      agent: config,
-    },
-    attemptDeps(claim, deps),
-  );
+  const eventFile = event === null ? null : join(plan.folder, EVENT_FILE);
+  const folder = prepared.folder ?? task.cwd ?? projectRoot;
+  const request = {
+    program,
+    args,
+    stdin,
+    staysOpen,
+    event,
+    cwd: folder,
+    projectRoot,
+    reservedUsd,
+    env: environmentOf(claim, agent, { provider: prepare.env, eventFile }, deps),
+    agentName: agent.name,
+    agent: config,
+  };
+  const attempt = Attempt.launch(plan, request, attemptDeps(claim, deps));
+  return { attempt, agent, folder, reservedUsd };
+}
+
+function environmentOf(
+  { task, launch, attemptId }: Claim,
+  { config, provider: { envFamily } }: Agent,
+  { provider, eventFile }: Pick<EnvironmentInput, 'provider' | 'eventFile'>,
+  { baseEnvironment: base, projectRoot }: AttemptContext,
+): Record<string, string> {
+  const { env = {}, env_allow = [] } = config;
+  const ofTask = launchVariables(launch?.env ?? {}, base);
+  return agentEnvironment({
+    base,
+    allow: [...envFamily, ...env_allow],
+    provider,
+    fixed: { ...env, ...launch?.literals, ...ofTask },
+    eventFile,
+    taskId: task.id,
+    attemptId,
+    projectRoot,
+  });
 }
 
 /**
@@ -92,25 +169,33 @@ export function launchAttempt(
  */
 export function adoptAttempt(
   claim: Claim,
+  catalogue: AgentCatalogue,
   settings: AttemptSettings,
   deps: AttemptContext,
-): { attempt: Attempt; agentName: string } | undefined {
+): BegunAttempt | undefined {
   const { task, attemptId } = claim;
   if (claim.takeovers >= MAX_TAKEOVERS) return undefined;
   try {
-    const folder = deps.attemptFolder(task.id, task.attempt);
-    const opened = AttemptFiles.reopen(folder, { attemptId, project: deps.projectRoot });
+    const attemptFolder = deps.attemptFolder(task.id, task.attempt);
+    const opened = AttemptFiles.reopen(attemptFolder, { attemptId, project: deps.projectRoot });
     if (opened === undefined) return undefined;
-    const { agent, agentName, attemptId: recorded } = opened.header;
-    const provider = providerOf(agent);
-    const attempt =
-      provider &&
-      Attempt.adopt(
-        planOf({ ...claim, attemptId: recorded }, agent, provider, settings, deps),
-        opened,
-        attemptDeps(claim, deps),
-      );
-    return attempt && { attempt, agentName };
+    const { agent: recorded, agentName: name, attemptId: ownId, folder, reservedUsd } = opened.header;
+    const provider = providerOf(recorded);
+    if (provider === undefined) return undefined;
+    const attempt = Attempt.adopt(
+      planOf({ ...claim, attemptId: ownId }, recorded, provider, settings, deps),
+      opened,
+      attemptDeps(claim, deps),
+    );
+    // The record holds no variables.
+    const { env, env_allow } = catalogue.named(name)?.config ?? {};
+    const agent = { name, config: { ...recorded, env, env_allow }, provider };
+    return {
+      attempt,
+      agent,
+      folder: folder ?? task.cwd ?? deps.projectRoot,
+      reservedUsd: reservedUsd ?? null,
+    };
   } catch (error) {
     deps.log.error({ taskId: task.id, error: messageOf(error) }, 'An attempt cannot be taken over');
     return undefined;
@@ -170,5 +255,11 @@ function planOf(
 }
 
 function attemptDeps({ task }: Claim, { clock, log, scan, events }: AttemptContext): AttemptDeps {
-  return { clock, log, scan, onOutput: (sizes) => events.output(task, sizes) };
+  return {
+    clock,
+    log,
+    scan,
+    onOutput: (sizes) => events.output(task, sizes),
+    onProgress: (progress) => events.progress(task, progress),
+  };
 }

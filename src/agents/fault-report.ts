@@ -1,7 +1,14 @@
 import type { Log } from '../platform/log.js';
 
 /** Faults that are not an agent's: the machine is short of something, or the store does not answer. */
-export type FaultCode = 'agents.launch' | 'tasks.claim' | 'tasks.outcome' | 'tasks.lease' | 'tasks.recovery';
+export type FaultCode =
+  | 'agents.launch'
+  /** Of one agent, whose name ends it. */
+  | `agents.output.${string}`
+  | 'tasks.claim'
+  | 'tasks.outcome'
+  | 'tasks.lease'
+  | 'tasks.recovery';
 
 /** Told the message when a fault begins or changes, null when it is over. */
 export type OnFault = (code: FaultCode, message: string | null) => void;

@@ -2,6 +2,8 @@ import type { FinalState, WaitReason } from '../protocol/task.js';
 import type { Claim, Outcome, Release } from '../tasks/task-store.js';
 import type { FailureClass } from './agent-provider.js';
 import type { AttemptEnd } from './attempt.js';
+import { withCharge } from './charge.js';
+import { type Feedback, storedFeedback, verificationError } from './verification.js';
 
 /** What becomes of a task after an attempt. */
 export type Settlement = { kind: 'finish'; outcome: Outcome } | { kind: 'release'; release: Release };
@@ -170,7 +172,7 @@ function release(
     usesRetry?: boolean;
     counts?: boolean;
   },
-): Settlement {
+): Settlement & { kind: 'release' } {
   return {
     kind: 'release',
     release: {
@@ -193,12 +195,27 @@ function timeoutText(claim: Claim, end: AttemptEnd): string {
 }
 
 /** Cut off by the daemon's stop. It counts like a crash: an agent that stops its own daemon must not do so for ever. */
-function cutOff(claim: Claim, end: AttemptEnd): Settlement {
+export function cutOff(claim: Claim, end: AttemptEnd): Settlement {
   const { attempt, maxAttempts } = claim.task;
   const error = 'The daemon stopped before the agent had finished';
   if (attempt >= maxAttempts)
     return finish(claim, end, 'failed', `${error} (attempt ${attempt} of ${maxAttempts})`);
   return release(claim, end, error, { resumes: true });
+}
+
+/** The agent says it is done, and what judges its work says no: it may mend it while there are rounds and attempts left. */
+export function notAccepted(claim: Claim, end: AttemptEnd, feedback: Feedback, rounds: number): Settlement {
+  const error = verificationError(feedback);
+  if (feedback.round > rounds || claim.task.attempt >= claim.task.maxAttempts) {
+    return finish(claim, end, 'failed', error);
+  }
+  const back = release(claim, end, error, { resumes: true });
+  return { kind: 'release', release: { ...back.release, feedback: storedFeedback(feedback) } };
+}
+
+/** What was to go back to the queue, and is not wanted any more. */
+export function asCancelled({ release: { charge, ...back } }: Settlement & { kind: 'release' }): Settlement {
+  return withCharge(bareEnd('cancelled', 'Cancelled', back), charge);
 }
 
 /** Back to the queue before the agent has done anything: what was known of the task's session stays. */

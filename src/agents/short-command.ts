@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { type Clock, sleep } from '../platform/clock.js';
 import { bootId, type ProcessIdentity, startTimeOf } from '../platform/process-identity.js';
+import { endOfBytes } from './agent-provider.js';
 import { agentEnvironment } from './environment.js';
 import { findProgram } from './launcher.js';
 import { endTree, reapStrays } from './process-tree.js';
@@ -15,14 +16,22 @@ export interface ShortCommand {
   stdin: string;
   timeoutMs: number;
   signal: AbortSignal;
+  /** Absolute; the project's root where absent. */
+  cwd?: string;
+  /** The task in whose name it runs. */
+  taskId?: string;
+  /** Variables of ours that it may see, beside those of every agent. */
+  allow?: readonly string[];
+  /** What of its output is kept: the end of both streams, as they came; the end of stderr where absent. */
+  keep?: { streams: 'both'; bytes: number };
 }
 
 export interface ShortAnswer {
   /** Null where a signal ended it. */
   exitCode: number | null;
   timedOut: boolean;
-  /** The end of what it wrote there. */
-  stderr: string;
+  /** The end of what it wrote: to stderr alone, or to both. */
+  output: string;
 }
 
 const STDERR_KEPT = 4_096;
@@ -52,27 +61,30 @@ export class ShortCommands {
   /** Resolves when none of its processes is left. Rejects where the program cannot be run. */
   async run(request: ShortCommand): Promise<ShortAnswer> {
     const { mark, command, env: fixed, stdin, timeoutMs, signal } = request;
+    const { cwd = this.#projectRoot, taskId = '', allow = [], keep } = request;
     const [program = '', ...args] = command;
     const env = agentEnvironment({
       base: this.#base,
-      allow: [],
+      allow,
       provider: {},
       fixed,
       eventFile: null,
-      taskId: '',
+      taskId,
       attemptId: mark,
       projectRoot: this.#projectRoot,
     });
-    const path = findProgram({ program, args, env, cwd: this.#projectRoot, projectRoot: this.#projectRoot });
+    const path = findProgram({ program, args, env, cwd, projectRoot: this.#projectRoot });
     const child = spawn(path, args, {
-      cwd: this.#projectRoot,
+      cwd,
       env,
       detached: true,
-      stdio: ['pipe', 'ignore', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
     });
-    let stderr = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr = (stderr + text).slice(-STDERR_KEPT);
+    const kept = new OutputEnd(keep?.bytes ?? STDERR_KEPT);
+    child.stderr.on('data', (piece: Buffer) => kept.add(piece));
+    // Read in any case: a full pipe would hold it up.
+    child.stdout.on('data', (piece: Buffer) => {
+      if (keep !== undefined) kept.add(piece);
     });
     // One that does not read its stdin closes the pipe under us.
     child.stdin.on('error', () => undefined).end(stdin);
@@ -93,19 +105,21 @@ export class ShortCommands {
         clock: this.#clock,
       });
       await this.#allSaid(child.stderr);
-      return { exitCode, timedOut: first === 'late', stderr };
+      if (keep !== undefined) await this.#allSaid(child.stdout);
+      return { exitCode, timedOut: first === 'late', output: kept.text() };
     } finally {
       over.abort();
       signal.removeEventListener('abort', stop);
       child.stderr.destroy();
+      child.stdout.destroy();
     }
   }
 
   /** An exit is told before the last of the output. */
-  async #allSaid(stderr: Readable): Promise<void> {
+  async #allSaid(stream: Readable): Promise<void> {
     const said = new AbortController();
-    stderr.once('close', () => said.abort());
-    if (!stderr.closed) await sleep(this.#clock, STDERR_PATIENCE_MS, said.signal);
+    stream.once('close', () => said.abort());
+    if (!stream.closed) await sleep(this.#clock, STDERR_PATIENCE_MS, said.signal);
   }
 
   /** Ends what carries one of the marks: commands of a daemon that was killed. */
@@ -117,6 +131,25 @@ export class ShortCommands {
       graceMs: KILL_GRACE_MS,
       clock: this.#clock,
     });
+  }
+}
+
+/** The last bytes of what was written. */
+class OutputEnd {
+  readonly #limit: number;
+  #bytes: Buffer = Buffer.alloc(0);
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  add(piece: Buffer): void {
+    // A few more than are shown, so that the cut finds the beginning of a character.
+    this.#bytes = Buffer.concat([this.#bytes, piece]).subarray(-this.#limit - 4);
+  }
+
+  text(): string {
+    return endOfBytes(this.#bytes, this.#limit);
   }
 }
 

@@ -5,9 +5,10 @@ import type { SubmitParams } from '../protocol/method-types.js';
 import type { NewTask, TaskLaunch } from '../tasks/task-store.js';
 import type { AgentCatalogue } from './agent-catalogue.js';
 import { COMMAND_AGENT } from './command-task.js';
+import { DEFAULT_ROUNDS } from './verification.js';
 
 /** A task as it is handed to the supervisor. */
-export interface Submission extends SubmitParams {
+export interface Submission extends Omit<SubmitParams, 'resume' | 'verify' | 'verifyRounds'> {
   ruleId?: string | null;
   /** Id of the event or task that brings it about. */
   causedBy?: string | null;
@@ -56,14 +57,14 @@ export function newTask(
     once: given.once,
     runAt: delayMs > 0 ? context.now + delayMs : null,
     waitReason: delayMs > 0 ? 'delay' : null,
-    maxAttempts: Math.max(given.maxAttempts, retries + 1),
+    maxAttempts: Math.max(given.maxAttempts, retries + 1) + roundsOf(given, context.catalogue),
     retries,
     cwd: folder(given.cwd, context.projectRoot),
     metadata: given.metadata,
     source: given.source,
     ruleId: given.ruleId,
     causedBy: given.causedBy ?? given.cause ?? null,
-    launch,
+    launch: given.source === 'messaging' ? { ...launch, outside: true } : launch,
     conversation: given.conversation,
     resumes: given.resumes,
   };
@@ -83,6 +84,18 @@ function checkedAgent(
   return agent;
 }
 
+/** Attempts that may follow because the work of earlier ones was not accepted. */
+function roundsOf(
+  { agent, launch }: Pick<Submission, 'agent' | 'launch'>,
+  catalogue: AgentCatalogue,
+): number {
+  if (launch?.command !== undefined) return 0;
+  if (launch?.verify !== undefined) return launch.verify.rounds;
+  const { verify, verify_rounds: rounds = DEFAULT_ROUNDS } =
+    catalogue.resolve(agent ?? null)?.agent.config ?? {};
+  return verify ? rounds : 0;
+}
+
 function commandAgent(agent: string | null): string {
   if (agent === null) return COMMAND_AGENT;
   throw invalid(`The task names the agent ${JSON.stringify(agent)} and a command; give one of the two`);
@@ -90,16 +103,20 @@ function commandAgent(agent: string | null): string {
 
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/u;
 
-function checkLaunch({ command, env = {}, literals = {} }: TaskLaunch): void {
-  if (command !== undefined && (command[0] ?? '') === '')
-    throw invalid('The command is empty; give a program and its arguments');
-  if (command?.some((argument) => argument.includes('\0')))
-    throw invalid('The command holds a NUL character, which no program can take; remove it');
+function checkLaunch({ command, verify, env = {}, literals = {} }: TaskLaunch): void {
+  if (command !== undefined) checkCommand('command', command);
+  if (verify !== undefined) checkCommand('command that judges the work', verify.command);
   for (const [name, value] of Object.entries({ ...env, ...literals })) {
     if (!VARIABLE.test(name))
       throw invalid(`${JSON.stringify(name)} is no name of a variable; use letters, digits and _`);
     if (value.includes('\0')) throw invalid(`The variable ${name} holds a NUL character; remove it`);
   }
+}
+
+function checkCommand(what: string, command: readonly string[]): void {
+  if ((command[0] ?? '') === '') throw invalid(`The ${what} is empty; give a program and its arguments`);
+  if (command.some((argument) => argument.includes('\0')))
+    throw invalid(`The ${what} holds a NUL character, which no program can take; remove it`);
 }
 
 function checkPrompt(prompt: string): void {

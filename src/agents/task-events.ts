@@ -1,6 +1,6 @@
 import type { Log } from '../platform/log.js';
 import type { NewEvent, TaskTopic } from '../protocol/event.js';
-import { type FinalState, isFinal, type TaskState } from '../protocol/task.js';
+import { type FinalState, isFinal, type TaskProgress, type TaskState } from '../protocol/task.js';
 import type { Outcome, StoredTask } from '../tasks/task-store.js';
 import type { StreamSizes } from './attempt-files.js';
 
@@ -31,9 +31,14 @@ export class TaskEvents {
     this.#tell('task:queued', task, 'queued');
   }
 
-  started(task: TaskFacts & Pick<StoredTask, 'startedAt'>): void {
-    this.#log.info({ taskId: task.id, agent: task.agent, attempt: task.attempt }, 'Task started');
-    this.#tell('task:started', task, 'running', { startedAt: task.startedAt });
+  /** `by` is the agent that carries it out; `isolated` where it works outside of the project's own tree. */
+  started(
+    task: TaskFacts & Pick<StoredTask, 'startedAt'>,
+    { by, isolated }: { by: string; isolated: boolean },
+  ): void {
+    this.#log.info({ taskId: task.id, agent: by, attempt: task.attempt }, 'Task started');
+    const details = { startedAt: task.startedAt, by, ...(isolated ? { isolated } : {}) };
+    this.#tell('task:started', task, 'running', details);
   }
 
   /** Logged only: for the world nothing has changed. */
@@ -55,6 +60,15 @@ export class TaskEvents {
         stdoutBytes: sizes.stdout,
         stderrBytes: sizes.stderr,
       },
+      ...causeOf(task),
+    });
+  }
+
+  progress(task: TaskFacts, progress: TaskProgress): void {
+    this.#publish({
+      type: 'task:progress',
+      source: 'supervisor',
+      payload: { taskId: task.id, state: 'running', agent: task.agent, attempt: task.attempt, ...progress },
       ...causeOf(task),
     });
   }

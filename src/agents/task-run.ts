@@ -1,22 +1,44 @@
 import { AiwgdError, messageOf } from '../protocol/errors.js';
-import type { Claim } from '../tasks/task-store.js';
+import type { TaskProgress } from '../protocol/task.js';
+import type { Claim, Outcome } from '../tasks/task-store.js';
 import type { AgentCatalogue } from './agent-catalogue.js';
-import { type Attempt, type AttemptEnd, failure } from './attempt.js';
+import type { AttemptEnd } from './attempt.js';
 import {
   type AttemptContext,
   type AttemptSettings,
   adoptAttempt,
+  type BegunAttempt,
+  type LaunchTerms,
   launchAttempt,
+  type Prepared,
+  prepareAttempt,
   withoutAttempt,
 } from './begin-attempt.js';
+import { chargeFor, withCharge } from './charge.js';
 import { agentOf } from './command-task.js';
-import { LaunchFault, LaunchRefused } from './launcher.js';
+import type { FaultReport } from './fault-report.js';
+import { LaunchFault } from './launcher.js';
+import { refusedEnd } from './refused-end.js';
 import { writeResultFile } from './result-file.js';
-import { bareEnd, type Settlement, settle, untouched } from './retry-policy.js';
+import { asCancelled, cutOff, notAccepted, type Settlement, settle, untouched } from './retry-policy.js';
 import type { SettlementWriter } from './settlement-writer.js';
+import type { ShortCommands } from './short-command.js';
+import type { Verification } from './verification.js';
+import { checkProgress, verificationOf, WorkCheck } from './work-check.js';
+
+/** What the supervisor knows of a running attempt before the store does. */
+export interface LiveAttempt {
+  pid: number | null;
+  outputBytes: number;
+  sessionId: string | null;
+  progress: TaskProgress | null;
+}
 
 export interface TaskRunDeps extends AttemptContext {
   writer: SettlementWriter;
+  /** Runs what judges finished work. */
+  commands: ShortCommands;
+  faults: FaultReport;
   random: () => number;
   /** The processes are gone and the outcome is on its way to the store: the slot can be claimed for. */
   onSettling: (claim: Claim) => void;
@@ -33,12 +55,6 @@ export type RunPhase = 'running' | 'storing' | 'unstored' | 'over';
 /** What becomes of a claim: an attempt that ends; or, without one, a decision. Null where it was left to the next daemon. */
 type Ending = AttemptEnd | Settlement | null;
 
-interface Beginning {
-  agentName: string | null;
-  attempt?: Attempt;
-  ending: Promise<Ending>;
-}
-
 /** Carries one claim through: attempt, decision, outcome stored, outcome told. */
 export class TaskRun {
   readonly claim: Claim;
@@ -47,133 +63,236 @@ export class TaskRun {
   /** When this daemon took it, by `Clock.monotonic`. */
   readonly since: number;
   readonly #deps: TaskRunDeps;
-  readonly #attempt: Attempt | undefined;
+  readonly #settings: AttemptSettings;
+  #begun: BegunAttempt | undefined;
+  #checking: WorkCheck | undefined;
   #phase: RunPhase = 'running';
   #cancelAsked = false;
+  /** It goes back, or to the next daemon, before anything has begun. */
+  #leaving = false;
   #lost = false;
+  #detached = false;
   /** What was stored; undefined before, and where nothing was. */
   settlement: Settlement | undefined;
   /** Never rejects. */
   readonly done: Promise<void>;
 
-  private constructor(claim: Claim, deps: TaskRunDeps, beginning: Beginning) {
+  private constructor(
+    claim: Claim,
+    settings: AttemptSettings,
+    deps: TaskRunDeps,
+    { agentName, begin }: { agentName: string | null; begin: (run: TaskRun) => Promise<Ending> },
+  ) {
     this.claim = claim;
     this.#deps = deps;
+    this.#settings = settings;
     this.since = deps.clock.monotonic();
-    this.agentName = beginning.agentName;
-    this.#attempt = beginning.attempt;
-    this.done = this.#carryOut(beginning.ending);
+    this.agentName = agentName;
+    this.done = this.#carryOut(begin(this));
   }
 
-  /** Begins the attempt that was claimed. */
+  /** Begins the attempt that was claimed; `reservedUsd` is what it may cost, null for no bound. */
   static launch(
     claim: Claim,
     catalogue: AgentCatalogue,
     settings: AttemptSettings,
     deps: TaskRunDeps,
+    reservedUsd: number | null,
   ): TaskRun {
     let agentName: string | null = null;
-    let beginning: Beginning;
     try {
       const resolved = agentOf(claim, catalogue);
       agentName = resolved?.agent.name ?? null;
       if (resolved === undefined)
         throw new AiwgdError('INVALID_PARAMS', catalogue.describeUnknown(claim.task.agent));
-      const attempt = launchAttempt(claim, resolved, settings, deps);
-      beginning = { agentName, attempt, ending: attempt.done };
+      const begin = (run: TaskRun): Promise<Ending> => run.#launch({ ...resolved, reservedUsd });
+      return new TaskRun(claim, settings, deps, { agentName, begin });
     } catch (error) {
-      const ending =
-        error instanceof LaunchFault
-          ? Promise.reject<Ending>(error)
-          : Promise.resolve(refused(error, deps.clock.now()));
-      beginning = { agentName, ending };
+      return new TaskRun(claim, settings, deps, { agentName, begin: (run) => run.#unlaunched(error) });
     }
-    const run = new TaskRun(claim, deps, beginning);
-    if (beginning.attempt !== undefined) deps.events.started(claim.task);
-    return run;
   }
 
   /** Takes up an attempt that an earlier daemon left: to follow it, to report its end, or to decide without one. */
   static adopt(
     claim: Claim,
+    catalogue: AgentCatalogue,
     settings: AttemptSettings,
     deps: TaskRunDeps,
     cancelRequested: boolean,
   ): TaskRun {
-    const adopted = adoptAttempt(claim, settings, deps);
-    if (adopted === undefined) {
-      const ending = withoutAttempt(claim, settings, deps, cancelRequested);
-      return new TaskRun(claim, deps, { agentName: null, ending });
-    }
-    const { attempt, agentName } = adopted;
-    const run = new TaskRun(claim, deps, { agentName, attempt, ending: attempt.done });
-    if (cancelRequested) run.cancel();
+    const begun = adoptAttempt(claim, catalogue, settings, deps);
+    const run = new TaskRun(claim, settings, deps, {
+      agentName: begun?.agent.name ?? null,
+      begin: (self) => {
+        self.#begun = begun;
+        return begun?.attempt.done ?? withoutAttempt(claim, settings, deps, cancelRequested);
+      },
+    });
+    if (begun !== undefined && cancelRequested) run.cancel();
     return run;
+  }
+
+  #launch(terms: LaunchTerms): Promise<Ending> {
+    try {
+      const preparing = prepareAttempt(this.claim, terms.agent, this.#deps);
+      return preparing === undefined ? this.#start(terms) : this.#launchPrepared(terms, preparing);
+    } catch (error) {
+      return this.#unlaunched(error);
+    }
+  }
+
+  async #launchPrepared(terms: LaunchTerms, preparing: Promise<Prepared>): Promise<Ending> {
+    try {
+      const prepared = await preparing;
+      if (this.#leaving || this.#cancelAsked || this.#lost) {
+        if (this.#lost) return null;
+        return { kind: 'release', release: untouched(this.claim, this.claim.task.error) };
+      }
+      return await this.#start(terms, prepared);
+    } catch (error) {
+      return this.#unlaunched(error);
+    }
+  }
+
+  #start(terms: LaunchTerms, prepared?: Prepared): Promise<AttemptEnd | null> {
+    this.#begun = launchAttempt(this.claim, terms, this.#settings, this.#deps, prepared);
+    const { config, name } = terms.agent;
+    this.#deps.events.started(this.claim.task, { by: name, isolated: config.isolation === 'worktree' });
+    return this.#begun.attempt.done;
+  }
+
+  /** The end of an attempt that never began. */
+  async #unlaunched(error: unknown): Promise<Ending> {
+    if (error instanceof LaunchFault) throw error;
+    return refusedEnd(error, this.#deps.clock.now());
   }
 
   /** The attempt that is followed; undefined where there is none. */
   get attemptId(): string | undefined {
-    return this.#attempt?.id;
+    return this.#begun?.attempt.id;
   }
 
   get phase(): RunPhase {
     return this.#phase;
   }
 
-  get live(): { pid: number | null; outputBytes: number; sessionId: string | null } {
-    const { pid = null, outputBytes = 0, sessionId = null } = this.#attempt ?? {};
-    return { pid, outputBytes, sessionId };
+  /** What was set aside for its attempt; null where no budget holds. */
+  get reservedUsd(): number | null {
+    return this.#begun?.reservedUsd ?? null;
+  }
+
+  get live(): LiveAttempt {
+    const { pid = null, outputBytes = 0, sessionId = null, progress = null } = this.#begun?.attempt ?? {};
+    const checked = this.#checking === undefined ? progress : checkProgress(progress, this.#checking.command);
+    return { pid, outputBytes, sessionId, progress: checked };
   }
 
   cancel(): void {
     this.#cancelAsked = true;
-    this.#attempt?.end('cancel');
+    this.#checking?.abort();
+    this.#begun?.attempt.end('cancel');
   }
 
   stop(graceMs: number): void {
-    this.#attempt?.end('stop', graceMs);
+    this.#leaving = true;
+    this.#checking?.abort();
+    this.#begun?.attempt.end('stop', graceMs);
   }
 
   hurry(): void {
-    this.#attempt?.hurry();
+    this.#begun?.attempt.hurry();
   }
 
   /** The lease is another's: ends the attempt and reports nothing. */
   lose(): void {
     this.#lost = true;
-    this.#attempt?.end('lost');
+    this.#checking?.abort();
+    this.#begun?.attempt.end('lost');
   }
 
   /** Leaves the attempt to the next daemon; what has ended already is still stored. */
   detach(): void {
-    this.#attempt?.detach();
+    this.#leaving = true;
+    this.#detached = true;
+    this.#checking?.abort();
+    this.#begun?.attempt.detach();
   }
 
   async #carryOut(ending: Promise<Ending>): Promise<void> {
-    const deps = this.#deps;
-    let end: Ending;
-    let settlement: Settlement;
+    let end: Ending = null;
+    let settlement: Settlement | null;
     try {
       end = await ending;
-      if (end === null || this.#lost) {
-        this.#leave(end);
-        return;
-      }
-      settlement = 'kind' in end ? end : this.#decide(end);
-      if (!('kind' in end)) deps.onLaunch(null);
+      settlement = end === null || this.#lost ? null : await this.#settle(end);
     } catch (error) {
-      end = null;
       settlement = this.#afterFault(error);
     }
-    if (this.#cancelAsked && settlement.kind === 'release')
-      settlement = bareEnd('cancelled', 'Cancelled', settlement.release);
     const attemptEnd = end === null || 'kind' in end ? undefined : end;
+    if (settlement === null) {
+      this.#leave();
+      return;
+    }
+    if (this.#cancelAsked && settlement.kind === 'release') settlement = asCancelled(settlement);
     await this.#store(settlement, attemptEnd);
   }
 
+  /** Null where the next daemon is to decide. */
+  async #settle(end: AttemptEnd | Settlement): Promise<Settlement | null> {
+    if ('kind' in end) return end;
+    this.#deps.onLaunch(null);
+    this.#noteSurprises(end);
+    const decided = this.#decide(end);
+    const settlement = this.#isAccepted(decided) ? decided : await this.#check(decided, end);
+    return settlement && withCharge(settlement, this.#begun ? chargeFor(this.claim, this.#begun, end) : null);
+  }
+
+  /** An update of the agent's program may have changed what its words mean: then figures and verdicts may be wrong. */
+  #noteSurprises({ verdict: { surprises } }: AttemptEnd): void {
+    const { faults } = this.#deps;
+    const code = `agents.output.${this.agentName ?? ''}` as const;
+    if (surprises.length === 0) faults.clear(code);
+    else
+      faults.raise(
+        code,
+        `What the agent ${this.agentName} prints is not as expected, is its program newer than this daemon? ${surprises.join(' ')}`,
+      );
+  }
+
+  /** Whether nothing has to judge what the agent did. */
+  #isAccepted(settlement: Settlement): boolean {
+    return (
+      settlement.kind === 'release' ||
+      settlement.outcome.state !== 'completed' ||
+      this.#verification === undefined
+    );
+  }
+
+  get #verification(): Verification | undefined {
+    return this.#begun && verificationOf(this.claim, this.#begun);
+  }
+
+  async #check(completed: Settlement, end: AttemptEnd): Promise<Settlement | null> {
+    const verification = this.#verification;
+    if (verification === undefined || this.#begun === undefined) return completed;
+    const check = new WorkCheck(this.#deps.commands, verification, this.claim, this.#begun);
+    this.#checking = check;
+    // Asked for while the agent was ending.
+    if (this.#cancelAsked || this.#leaving || this.#lost) check.abort();
+    const { actionTimeoutMs } = this.#settings;
+    const feedback = await check.run(this.claim.task.timeoutMs ?? actionTimeoutMs);
+    this.#checking = undefined;
+    if (feedback === 'aborted') return this.#afterAbortedCheck(end);
+    return feedback === undefined ? completed : notAccepted(this.claim, end, feedback, verification.rounds);
+  }
+
+  #afterAbortedCheck(end: AttemptEnd): Settlement | null {
+    if (this.#detached || this.#lost) return null;
+    return cutOff(this.claim, end);
+  }
+
   /** Over without an outcome: the attempt is the next daemon's, or another's. */
-  #leave(end: Ending): void {
-    if (end !== null) {
+  #leave(): void {
+    if (this.#lost) {
       this.#deps.log.warn(
         { taskId: this.claim.task.id },
         'Task was taken over by another daemon; its attempt was ended',
@@ -199,7 +318,7 @@ export class TaskRun {
     }
     // A fault of our own: told as such, and the task does not come back to meet it again.
     this.#deps.log.error({ taskId: this.claim.task.id, error: messageOf(error) }, 'An attempt broke down');
-    const end = refused(error, this.#deps.clock.now());
+    const end = refusedEnd(error, this.#deps.clock.now());
     return settle({ ...this.claim, retriesLeft: 0 }, end, this.#deps.clock.now(), this.#deps.random);
   }
 
@@ -249,6 +368,13 @@ export class TaskRun {
     }
   }
 
+  /** With what all attempts of the task cost, as the store tells it. */
+  #withTotal(outcome: Outcome): Outcome {
+    const { costUsd = null } = outcome.charge ?? {};
+    const { spentUsd } = this.claim;
+    return { ...outcome, costUsd: costUsd === null && spentUsd === 0 ? null : spentUsd + (costUsd ?? 0) };
+  }
+
   #phaseNow(): RunPhase {
     return this.#phase;
   }
@@ -256,26 +382,9 @@ export class TaskRun {
   #tell(settlement: Settlement, durationMs: number | null): void {
     const { events } = this.#deps;
     const { task } = this.claim;
-    if (settlement.kind === 'finish') events.ended(task, settlement.outcome, durationMs);
+    if (settlement.kind === 'finish') events.ended(task, this.#withTotal(settlement.outcome), durationMs);
     else if (settlement.release.runAt !== null)
       events.retrying(task, settlement.release.error, settlement.release.runAt);
     else events.queued(task);
   }
-}
-
-/** The end of an attempt that never began. */
-function refused(error: unknown, now: number): AttemptEnd {
-  const failureClass = error instanceof LaunchRefused ? error.failureClass : 'bad_arguments';
-  return {
-    verb: null,
-    verdict: failure(messageOf(error), failureClass),
-    exitCode: null,
-    signal: null,
-    exitKnown: true,
-    launched: true,
-    outputBytes: 0,
-    stderrBytes: 0,
-    startedAt: now,
-    durationMs: 0,
-  };
 }

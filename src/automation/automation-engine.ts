@@ -284,7 +284,8 @@ export class AutomationEngine {
     if (rule === undefined) throw noSuchRule(ruleId);
     const again = this.runs.tryAgain(rule.owner, event.id);
     if (again !== undefined) return again;
-    const batch: Batch = { ruleId, event, files: [], count: 1, rules: [], rows: null };
+    const { rules } = this.#lineage.of(event);
+    const batch: Batch = { ruleId, event, files: [], count: 1, rules, rows: null };
     const refused = this.#options.db.transaction(() => this.#decisions.fire(rule, batch, []));
     if (refused !== undefined) throw new AiwgdError('CONFLICT', `The rule ${ruleId} cannot run: ${refused}.`);
   }

@@ -51,7 +51,7 @@ export class CommandQuestions {
     const mark = randomUUID();
     try {
       await this.#remember(mark);
-      const { exitCode, timedOut, stderr } = await this.#options.commands.run({
+      const { exitCode, timedOut, output } = await this.#options.commands.run({
         mark,
         command: condition.command,
         env: eventEnvironment(event, []),
@@ -61,7 +61,7 @@ export class CommandQuestions {
       });
       if (timedOut)
         return { yes: false, why: `it gave no answer within ${condition.timeout_ms} ms and was ended` };
-      const said = stderr.trim() === '' ? '' : `, and it said: ${visibleLine(stderr).slice(-300)}`;
+      const said = output.trim() === '' ? '' : `, and it said: ${visibleLine(output).slice(-300)}`;
       const how = exitCode === null ? 'it was ended by a signal' : `it ended with ${exitCode}`;
       return { yes: exitCode === 0, why: exitCode === 0 ? how : how + said };
     } finally {

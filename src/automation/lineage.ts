@@ -41,6 +41,13 @@ export interface Ancestry {
   via: string;
 }
 
+/**
+ * Stands among the rules that something descends from where somebody outside set it off: through a webhook, or a message.
+ * No rule can have this name.
+ */
+export const OUTSIDE = '(outside)';
+const OUTSIDE_SOURCES: ReadonlySet<string> = new Set(['webhook', 'messaging']);
+
 const NONE: Ancestry = { rules: [], via: '' };
 const ENDS = new Set(['task:completed', 'task:failed', 'task:timeout', 'task:cancelled', 'task:retrying']);
 
@@ -93,7 +100,9 @@ export class Lineage {
       const rules = new Set([...own, ...this.#known(taskId), ...this.#known(event.cause)]);
       return { rules: [...rules], via: taskId };
     }
-    return event.cause === undefined ? NONE : { rules: this.#known(event.cause), via: event.cause };
+    const known = this.#known(event.cause);
+    const rules = OUTSIDE_SOURCES.has(event.source) ? [...new Set([OUTSIDE, ...known])] : known;
+    return rules.length === 0 && event.cause === undefined ? NONE : { rules, via: event.cause ?? event.id };
   }
 
   /** Notes ancestors of a task or an event, beside those that are known, for whatever names it as its cause. */
@@ -118,7 +127,7 @@ export class Lineage {
     const at = Date.parse(event.timestamp);
     if (ENDS.has(event.type)) {
       this.ended(taskId, at);
-    } else if (event.type !== 'task:output') {
+    } else if (event.type !== 'task:output' && event.type !== 'task:progress') {
       const { rules } = this.of(event);
       if (rules.length === 0) return;
       if (event.type === 'task:queued') this.record(taskId, rules);

@@ -26,6 +26,10 @@ export interface ActionTask {
     /** Taken as they are. */
     literals: Record<string, string>;
     command?: string[];
+    /** Somebody outside set it off. */
+    outside?: boolean;
+    /** Judges the agent's work. */
+    verify?: { command: string[]; rounds: number };
   };
 }
 
@@ -64,7 +68,7 @@ export interface CommandPort {
     stdin: string;
     timeoutMs: number;
     signal: AbortSignal;
-  }): Promise<{ exitCode: number | null; timedOut: boolean; stderr: string }>;
+  }): Promise<{ exitCode: number | null; timedOut: boolean; output: string }>;
   /** Ends what carries one of these marks, from a daemon that was killed. */
   endLeft(marks: readonly string[]): Promise<void>;
 }

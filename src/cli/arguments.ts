@@ -69,3 +69,32 @@ export function secondsArgument(text: string): number {
   }
   return ms;
 }
+
+/**
+ * A program and its arguments: a JSON array, or words between blanks. No shell reads them, so characters that one would
+ * read are refused instead of being taken literally.
+ */
+export function commandArgument(text: string): string[] {
+  if (text.trimStart().startsWith('[')) return commandOfJson(text);
+  const words = text.split(/\s+/u).filter((word) => word !== '');
+  if (words.length === 0) throw new InvalidArgumentError('Write a program and its arguments.');
+  if (/["'`$&|;<>\\*?(){}~#]/u.test(text)) {
+    throw new InvalidArgumentError(
+      'No shell reads it. Write plain words, a JSON array such as ["npm","run","my test"], or put it into a script.',
+    );
+  }
+  return words;
+}
+
+function commandOfJson(text: string): string[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`This is no JSON array: ${error instanceof Error ? error.message : ''}`);
+  }
+  const isCommand = (all: unknown): all is string[] =>
+    Array.isArray(all) && all.length > 0 && all.every((word) => typeof word === 'string');
+  if (isCommand(value)) return value;
+  throw new InvalidArgumentError('It must be an array of strings, the program first.');
+}

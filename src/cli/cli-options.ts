@@ -22,6 +22,9 @@ export interface CliOptions {
   delay?: number;
   retries?: number;
   cwd?: string;
+  resume?: string;
+  verify?: string[];
+  verifyRounds?: number;
   wait?: boolean;
   /** Of a task, or of a gate: each command takes its own. */
   state?: TaskState | GateState;

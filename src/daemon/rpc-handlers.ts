@@ -14,8 +14,6 @@ type AutomationMethod = Extract<MethodName, `${'automation' | 'schedule' | 'gate
 export type AutomationHandlers = Pick<Handlers, AutomationMethod>;
 
 export interface HandlerParts extends TaskHandlerParts {
-  /** The project's folder. */
-  project: string;
   automation: AutomationHandlers;
   workspaces: TaskWorkspaces;
   router: EventRouter;
@@ -34,6 +32,7 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
   return {
     ...tasks,
     ...parts.automation,
+<<<<<<< HEAD
     ...worktreeHandlers(parts.workspaces, project, inTurn),
     'task.submit': (params, call) => {
       const cause = params.cause ?? callingTask(call, project);
@@ -43,6 +42,12 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
     'task.list': (params, { connection }) => inTurn(connection, () => tasks['task.list'](params)),
     'task.page': (params, { connection }) => inTurn(connection, () => tasks['task.page'](params)),
     'task.output': (params, { connection }) => inTurn(connection, () => tasks['task.output'](params)),
+=======
+    'task.get': (params, call) => inTurn(call.connection, () => tasks['task.get'](params, call)),
+    'task.list': (params, call) => inTurn(call.connection, () => tasks['task.list'](params, call)),
+    'task.page': (params, call) => inTurn(call.connection, () => tasks['task.page'](params, call)),
+    'task.output': (params, call) => inTurn(call.connection, () => tasks['task.output'](params, call)),
+>>>>>>> main
     ping: () => ({ pong: true, pid: process.pid, version: VERSION }),
     'daemon.status': () => parts.status(),
     'daemon.reload': () => parts.reload(),

@@ -15,8 +15,12 @@ import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import type { HealthRegister } from './health.js';
 import { type AutomationHandlers, rpcHandlers } from './rpc-handlers.js';
 import type { StopRequest } from './stop-request.js';
+<<<<<<< HEAD
 import { taskHandlers } from './task-handlers.js';
 import type { TaskWorkspaces } from './task-workspaces.js';
+=======
+import { outputReader } from './task-handlers.js';
+>>>>>>> main
 
 /** What the daemon lays under all of its subsystems. */
 export interface Ground {
@@ -40,7 +44,7 @@ export function exportTasks(
     onFault: (error) => health.fault('tasks_export', error),
   });
   const tap = router.tap(['task:*'], ({ type }) => {
-    if (type !== 'task:output') tasksExport.changed();
+    if (type !== 'task:output' && type !== 'task:progress') tasksExport.changed();
   });
   return async () => {
     tap.close();
@@ -81,9 +85,14 @@ export interface ServerParts {
 
 /** The server of the project's socket, not listening yet. */
 export function makeServer({ paths, clock, log, router }: Ground, parts: ServerParts): RpcServer {
+<<<<<<< HEAD
   const { store, supervisor, files, stop, automation, workspaces, status, reload } = parts;
   const tasks = { store, supervisor, files };
   const { 'task.output': readOutput } = taskHandlers(tasks);
+=======
+  const { store, supervisor, files, stop, automation, status, reload } = parts;
+  const tasks = { project: paths.root, store, supervisor, files };
+>>>>>>> main
   return new RpcServer({
     address: paths.socket,
     version: VERSION,
@@ -91,7 +100,7 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
     log,
     events: { subscribe: (globs, listener) => router.tap(globs, listener) },
     output: {
-      read: readOutput,
+      read: outputReader(parts),
       attempt: async (taskId) => {
         const task = await store.get(taskId);
         return task && { attempt: task.attempt, ended: task.completedAt !== null };
@@ -99,7 +108,6 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
     },
     handlers: rpcHandlers({
       ...tasks,
-      project: paths.root,
       automation,
       workspaces,
       router,

@@ -1,20 +1,38 @@
 import type { AgentSupervisor } from '../agents/agent-supervisor.js';
+import type { Submission } from '../agents/submission.js';
+import type { CallContext } from '../ipc/connection.js';
 import { AiwgdError } from '../protocol/errors.js';
-import type { MethodName, ParamsOf, ResultOf, TaskFilter } from '../protocol/method-types.js';
+import type {
+  MethodName,
+  OutputParams,
+  OutputSlice,
+  ParamsOf,
+  ResultOf,
+  TaskFilter,
+} from '../protocol/method-types.js';
 import { isFinal } from '../protocol/task.js';
 import type { OutputFiles } from '../tasks/output-files.js';
 import type { StoredTask, TaskStore } from '../tasks/task-store.js';
+import { callingTask } from './calling-task.js';
+import { chatSubmission, submissionOf } from './submissions.js';
 import { listedTask, taskView } from './task-view.js';
 import type { WorktreeMethod } from './worktree-handlers.js';
 
 export interface TaskHandlerParts {
+  /** The project's folder. */
+  project: string;
   store: TaskStore;
   supervisor: AgentSupervisor;
   files: OutputFiles;
 }
 
+<<<<<<< HEAD
 type Answer<M extends MethodName> = (params: ParamsOf<M>) => Promise<ResultOf<M>>;
 type TaskMethod = Exclude<Extract<MethodName, `task.${string}`>, WorktreeMethod>;
+=======
+type Answer<M extends MethodName> = (params: ParamsOf<M>, call: CallContext) => Promise<ResultOf<M>>;
+type TaskMethod = Extract<MethodName, `task.${string}` | 'chat.send'>;
+>>>>>>> main
 
 const DEFAULT_ROWS = 100;
 const DEFAULT_SLICE_BYTES = 65_536;
@@ -22,21 +40,32 @@ const DEFAULT_SLICE_BYTES = 65_536;
 const OUTPUT_TAIL_BYTES = 65_536;
 
 /** The methods `task.*`. */
-export function taskHandlers({ store, supervisor, files }: TaskHandlerParts): {
+export function taskHandlers({ project, store, supervisor, files }: TaskHandlerParts): {
   [M in TaskMethod]: Answer<M>;
 } {
-  const find = async (taskId: string): Promise<StoredTask> => {
-    const task = await store.get(taskId);
-    if (task === undefined)
-      throw new AiwgdError('NOT_FOUND', `There is no task ${taskId}.`, { data: { taskId } });
-    return task;
-  };
+  const find = (taskId: string): Promise<StoredTask> => existingTask(store, taskId);
+  const readOutput = outputReader({ store, files });
   const page = async ({ limit = DEFAULT_ROWS, ...filter }: TaskFilter): Promise<ResultOf<'task.page'>> => {
     const { tasks, nextCursor } = await store.list({ ...filter, limit });
     return { tasks: tasks.map((task) => listedTask(task, supervisor.live(task.id))), nextCursor };
   };
+  /** With the task whose agent makes the call; what somebody outside has set off stays so. */
+  const asCalled = (submission: Submission, call: CallContext): Submission => {
+    const caller = callingTask(call, project);
+    const cause = submission.cause ?? caller;
+    if (cause === undefined) return submission;
+    const outside = [caller, cause].some((id) => id !== undefined && supervisor.isFromOutside(id));
+    return { ...submission, cause, ...(outside ? { launch: { ...submission.launch, outside } } : {}) };
+  };
   return {
-    'task.submit': ({ source = 'rpc', ...request }) => supervisor.submit({ ...request, source }),
+    'task.submit': async ({ resume, ...request }, call) => {
+      const original = resume === undefined ? undefined : await find(resume);
+      return supervisor.submit(asCalled(submissionOf(request, original), call));
+    },
+    'chat.send': async (params, call) => {
+      const { conversation, submission } = chatSubmission(params);
+      return { conversation, taskId: (await supervisor.submit(asCalled(submission, call))).taskId };
+    },
     'task.cancel': async ({ taskId }) => ({ cancelled: await supervisor.cancel(taskId) }),
     'task.retry': async ({ taskId }) => supervisor.retry(taskId),
     'task.page': page,
@@ -47,24 +76,33 @@ export function taskHandlers({ store, supervisor, files }: TaskHandlerParts): {
       return taskView(task, supervisor.live(taskId), output);
     },
     'task.stats': () => store.counts(),
-    'task.output': async ({
-      taskId,
-      attempt,
-      stream = 'stdout',
-      offset = 0,
-      limit = DEFAULT_SLICE_BYTES,
-    }) => {
-      const task = await find(taskId);
-      const number = attempt ?? task.attempt;
-      if (number > task.attempt) {
-        throw new AiwgdError(
-          'NOT_FOUND',
-          `Task ${taskId} has no attempt ${number}; it has had ${task.attempt}.`,
-        );
-      }
-      const ended = isFinal(task.state) || number < task.attempt || task.state === 'queued';
-      if (number === 0) return { data: '', nextOffset: 0, eof: isFinal(task.state) };
-      return files.read({ taskId, attempt: number, stream, offset, limit, ended });
-    },
+    'task.output': (params) => readOutput(params),
+  };
+}
+
+async function existingTask(store: TaskStore, taskId: string): Promise<StoredTask> {
+  const task = await store.get(taskId);
+  if (task === undefined)
+    throw new AiwgdError('NOT_FOUND', `There is no task ${taskId}.`, { data: { taskId } });
+  return task;
+}
+
+/** Reads pieces of what attempts wrote, as `task.output` answers them. */
+export function outputReader({
+  store,
+  files,
+}: Pick<TaskHandlerParts, 'store' | 'files'>): (params: OutputParams) => Promise<OutputSlice> {
+  return async ({ taskId, attempt, stream = 'stdout', offset = 0, limit = DEFAULT_SLICE_BYTES }) => {
+    const task = await existingTask(store, taskId);
+    const number = attempt ?? task.attempt;
+    if (number > task.attempt) {
+      throw new AiwgdError(
+        'NOT_FOUND',
+        `Task ${taskId} has no attempt ${number}; it has had ${task.attempt}.`,
+      );
+    }
+    const ended = isFinal(task.state) || number < task.attempt || task.state === 'queued';
+    if (number === 0) return { data: '', nextOffset: 0, eof: isFinal(task.state) };
+    return files.read({ taskId, attempt: number, stream, offset, limit, ended });
   };
 }

@@ -1,12 +1,6 @@
+import type { LiveAttempt } from '../agents/task-run.js';
 import type { Task } from '../protocol/task.js';
 import type { StoredTask } from '../tasks/task-store.js';
-
-/** What the supervisor knows of a running attempt before the store does. */
-export interface LiveAttempt {
-  pid: number | null;
-  sessionId: string | null;
-  outputBytes: number;
-}
 
 /** Characters of a prompt or a result in a list; `task.get` has them whole. */
 const MAX_LISTED_CHARACTERS = 4096;

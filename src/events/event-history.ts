@@ -19,7 +19,7 @@ const MEASURE_ABOVE_BYTES = 64 * 1024;
  * Live hints that are worth nothing later and would push out all else: they are delivered, but not kept in the history.
  * (The output of tasks is in files of its own.)
  */
-const LIVE_TOPICS: ReadonlySet<string> = new Set(['task:output']);
+const LIVE_TOPICS: ReadonlySet<string> = new Set(['task:output', 'task:progress']);
 
 export interface EventHistoryOptions {
   /** Folder of `history.jsonl` and `history.jsonl.1`. */

@@ -134,7 +134,8 @@ class TaskBell {
   readonly #aborted = (): void => this.#wake?.();
 
   #hear(event: AiwgEvent): void {
-    if (event.payload.taskId === this.#taskId) this.#ring(event.type !== 'task:output');
+    if (event.payload.taskId === this.#taskId)
+      this.#ring(event.type !== 'task:output' && event.type !== 'task:progress');
   }
 
   #ring(changed: boolean): void {

@@ -37,6 +37,7 @@ export const TASK_TOPICS = [
   'task:queued',
   'task:started',
   'task:output',
+  'task:progress',
   'task:completed',
   'task:failed',
   'task:timeout',

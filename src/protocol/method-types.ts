@@ -25,6 +25,20 @@ export interface SubmitParams {
   metadata?: Record<string, unknown>;
   source?: TaskSource;
   cause?: string;
+  /** Id of a task whose conversation is to go on. */
+  resume?: string;
+  /** Program and arguments that judge the work. */
+  verify?: string[];
+  verifyRounds?: number;
+}
+
+export interface ChatParams {
+  message: string;
+  /** A name of the caller's choice; absent for a conversation of its own. */
+  conversation?: string;
+  priority?: number;
+  agent?: string | null;
+  source?: TaskSource;
 }
 
 export interface TaskFilter {
@@ -76,6 +90,7 @@ export interface MethodTypes {
     result: { stopping: true };
   };
   'task.submit': { params: SubmitParams; result: { taskId: string; state: TaskState; deduped: boolean } };
+  'chat.send': { params: ChatParams; result: { taskId: string; conversation: string } };
   'task.cancel': { params: { taskId: string }; result: { cancelled: boolean } };
   'task.retry': { params: { taskId: string }; result: { taskId: string; state: TaskState } };
   'task.list': { params: TaskFilter; result: Task[] };

@@ -1,18 +1,16 @@
 import * as v from 'valibot';
-import { type EventSketch, GATE_STATES } from './automation.js';
 import {
-  automationStatus,
-  automationSummary,
-  gate,
-  scheduledJob,
-  trace,
-  verdicts,
-} from './automation-schemas.js';
-import type { AiwgEvent } from './event.js';
+  daemonStatusSchema,
+  deadLetterSchema,
+  eventSchema,
+  taskCounts,
+  taskSchema,
+} from './answer-schemas.js';
+import { type EventSketch, GATE_STATES } from './automation.js';
+import { automationStatus, gate, scheduledJob, trace, verdicts } from './automation-schemas.js';
 import type { MethodTypes } from './method-types.js';
 import { about, literal, object, oneOf, record, type Schema, wholeNumber } from './schema.js';
-import type { DaemonStatus } from './status.js';
-import { TASK_SOURCES, TASK_STATES, type Task, type TaskCounts, WAIT_REASONS } from './task.js';
+import { TASK_SOURCES, TASK_STATES } from './task.js';
 import { isTopic, isTopicGlob } from './topic.js';
 import { pruneAnswer, taskDiff, taskMerge, worktree } from './worktree-schemas.js';
 
@@ -35,109 +33,6 @@ const shortText = v.pipe(v.string(), v.maxLength(64));
 const taskId = about(filledUpTo(64), 'Id of a task, such as `task-0001`');
 const nullableString = v.nullable(v.string());
 const jsonObject = record(v.string(), v.unknown());
-
-const tokenCounts = object({ input: v.number(), cachedInput: v.number(), output: v.number() });
-const progress = object({
-  turns: v.number(),
-  tool: nullableString,
-  text: v.string(),
-  tokens: v.nullable(tokenCounts),
-  costUsd: v.nullable(v.number()),
-});
-
-export const taskSchema: Schema<Task> = object({
-  id: v.string(),
-  prompt: v.string(),
-  agent: nullableString,
-  priority: v.number(),
-  state: oneOf(TASK_STATES),
-  createdAt: v.string(),
-  startedAt: nullableString,
-  completedAt: nullableString,
-  pid: v.nullable(v.number()),
-  result: nullableString,
-  error: nullableString,
-  output: nullableString,
-  outputBytes: v.number(),
-  metadata: jsonObject,
-  attempt: v.number(),
-  maxAttempts: v.number(),
-  timeoutMs: v.nullable(v.number()),
-  runAt: nullableString,
-  waitReason: v.nullable(oneOf(WAIT_REASONS)),
-  key: nullableString,
-  cwd: nullableString,
-  exitCode: v.nullable(v.number()),
-  signal: nullableString,
-  sessionId: nullableString,
-  costUsd: v.nullable(v.number()),
-  usage: v.nullable(jsonObject),
-  source: oneOf(TASK_SOURCES),
-  ruleId: nullableString,
-  causedBy: nullableString,
-  conversation: nullableString,
-  progress: v.nullable(progress),
-});
-
-export const eventSchema: Schema<AiwgEvent> = object({
-  id: v.string(),
-  type: v.string(),
-  source: v.string(),
-  timestamp: v.string(),
-  payload: jsonObject,
-  cause: v.exactOptional(v.string()),
-});
-
-const counts: Schema<TaskCounts> = object({
-  total: v.number(),
-  queued: v.number(),
-  running: v.number(),
-  completed: v.number(),
-  failed: v.number(),
-  cancelled: v.number(),
-  timeout: v.number(),
-});
-
-const deadLetter = object({
-  id: v.string(),
-  event: eventSchema,
-  subscriber: v.string(),
-  error: v.string(),
-  attempts: v.number(),
-  at: v.string(),
-});
-
-const issue = object({ code: v.string(), message: v.string(), since: v.string() });
-const health = object({
-  status: oneOf(['healthy', 'degraded']),
-  last_check: v.string(),
-  issues: v.array(issue),
-});
-
-const daemonStatus: Schema<DaemonStatus> = object({
-  pid: v.number(),
-  version: v.string(),
-  project: v.string(),
-  started_at: v.string(),
-  uptime_seconds: v.number(),
-  restart_count: v.number(),
-  health,
-  task_stats: counts,
-  subsystems: object({
-    ipc: object({ socket: v.string(), clients: v.number(), subscriptions: v.number() }),
-    supervisor: object({
-      running: v.number(),
-      queued: v.number(),
-      maxConcurrency: v.number(),
-      tasks: object({ running: v.array(v.string()), queued: v.array(v.string()) }),
-    }),
-    automation: automationSummary,
-    file_watcher: jsonObject,
-    scheduler: jsonObject,
-    webhook: jsonObject,
-    messaging: jsonObject,
-  }),
-});
 
 const topic = v.pipe(
   v.string(),
@@ -186,7 +81,7 @@ export const METHODS: MethodTable = {
   'daemon.status': {
     summary: 'State of the daemon and of each subsystem.',
     params: none,
-    result: daemonStatus,
+    result: daemonStatusSchema,
   },
   'daemon.reload': {
     summary:
@@ -228,8 +123,35 @@ export const METHODS: MethodTable = {
       metadata: v.exactOptional(jsonObject),
       source: v.exactOptional(oneOf(TASK_SOURCES)),
       cause: about(v.exactOptional(filledUpTo(128)), 'Id of the task or event that brings it about'),
+      resume: about(
+        v.exactOptional(filledUpTo(64)),
+        'Id of a task: the prompt goes on in its session, with its agent and in its folder',
+      ),
+      verify: about(
+        v.exactOptional(v.pipe(v.array(v.string()), v.minLength(1), v.maxLength(256))),
+        'Program and arguments that judge the work after the agent says it is done',
+      ),
+      verifyRounds: about(
+        v.exactOptional(wholeNumber(0, 20)),
+        'How often the output of a failed `verify` is handed back; 2 where not given',
+      ),
     }),
     result: object({ taskId: v.string(), state: oneOf(TASK_STATES), deduped: v.boolean() }),
+  },
+  'chat.send': {
+    summary:
+      'Queues a message of a conversation: its messages are answered one after another, in one session of the agent.',
+    params: object({
+      message: filled,
+      conversation: about(
+        v.exactOptional(filledUpTo(256)),
+        'Any name; the same name goes on in the same conversation. A new one where not given',
+      ),
+      priority: v.exactOptional(wholeNumber(-1_000_000, 1_000_000)),
+      agent: v.exactOptional(v.nullable(filledUpTo(128))),
+      source: v.exactOptional(oneOf(TASK_SOURCES)),
+    }),
+    result: object({ taskId: v.string(), conversation: v.string() }),
   },
   'task.cancel': {
     summary:
@@ -254,7 +176,7 @@ export const METHODS: MethodTable = {
     result: object({ tasks: v.array(taskSchema), nextCursor: nullableString }),
   },
   'task.get': { summary: 'One task, whole.', params: object({ taskId }), result: taskSchema },
-  'task.stats': { summary: 'Number of tasks by state.', params: none, result: counts },
+  'task.stats': { summary: 'Number of tasks by state.', params: none, result: taskCounts },
   'task.output': {
     summary: 'A piece of what an attempt wrote, cut at a whole character.',
     params: object({
@@ -320,7 +242,7 @@ export const METHODS: MethodTable = {
   'event.dead.list': {
     summary: 'Events that a subscriber could not handle.',
     params: none,
-    result: v.array(deadLetter),
+    result: v.array(deadLetterSchema),
   },
   'event.dead.retry': {
     summary: 'Delivers a dead letter once more to its subscriber.',

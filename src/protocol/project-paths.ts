@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
 
 /** Where everything of one project lies. */
 export interface ProjectPaths {
@@ -48,17 +48,16 @@ export function projectPaths(root: string): ProjectPaths {
   };
 }
 
-/** Within a worktree of a task, which may have brought along an `.aiwg/` of its own. */
-const IN_WORKTREE = /\/\.aiwg\/working\/task-\d+(?=\/|$)/u;
+const WORKTREES = `${sep}${join('.aiwg', 'working')}${sep}`;
 
 /**
- * The nearest folder that holds `.aiwg/`, from `start` upwards; undefined where there is none. In the worktree of a task
- * that is the project to which the worktree belongs.
+ * The nearest folder that holds `.aiwg/`, from `start` upwards; undefined where there is none. A worktree that was made for
+ * a task belongs to the project around it, also where it has an `.aiwg/` of its own from the repository.
  */
 export function findProject(start: string): string | undefined {
-  const path = resolve(start);
-  const worktree = IN_WORKTREE.exec(path);
-  for (let folder = path.slice(0, worktree?.index); ; folder = dirname(folder)) {
+  const [around, ...within] = resolve(start).split(WORKTREES);
+  if (around !== undefined && within.length > 0 && existsSync(join(around, '.aiwg'))) return around;
+  for (let folder = resolve(start); ; folder = dirname(folder)) {
     if (existsSync(join(folder, '.aiwg'))) return folder;
     if (folder === dirname(folder)) return undefined;
   }

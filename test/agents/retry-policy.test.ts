@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FailureClass } from '#aiwgd/agents/agent-provider.js';
-import { type AttemptEnd, failure } from '#aiwgd/agents/attempt.js';
+import type { AttemptEnd } from '#aiwgd/agents/attempt.js';
+import { failedVerdict } from '#aiwgd/agents/failed-verdict.js';
 import {
   MAX_TAKEOVERS,
   quarantine,
@@ -52,7 +53,7 @@ function atAttempt(claim: Claim, attempt: number, sessionId: string | null = 'be
 function ending(failureClass: FailureClass, more: Partial<AttemptEnd> = {}): AttemptEnd {
   return {
     verb: null,
-    verdict: { ...failure('It broke', failureClass), sessionId: 'now' },
+    verdict: { ...failedVerdict('It broke', failureClass), sessionId: 'now' },
     exitCode: 1,
     signal: null,
     exitKnown: true,
@@ -71,7 +72,7 @@ function limited(retryAt: number | null): AttemptEnd {
 }
 
 const WELL: Partial<AttemptEnd> = {
-  verdict: { ...failure('', null), ok: true, error: null, result: 'done' },
+  verdict: { ...failedVerdict('', null), ok: true, error: null, result: 'done' },
 };
 
 const half = (): number => 0.5;
@@ -143,7 +144,7 @@ describe('a failure', () => {
 
   it('keeps the session of the attempt before where this one has not named its own', async () => {
     const claim = atAttempt(await claimed(), 2);
-    const end = ending('signal', { verdict: failure('x', 'signal') });
+    const end = ending('signal', { verdict: failedVerdict('x', 'signal') });
     expect(released(settle(claim, end, NOW, half)).sessionId).toBe('before');
     expect(released(settle(claim, { ...end, verb: 'stop' }, NOW, half)).sessionId).toBe('before');
     expect(untouched(claim, 'no memory')).toMatchObject({ sessionId: 'before', countsAsAttempt: false });

@@ -13,7 +13,7 @@ type Answer = Awaited<ReturnType<CommandPort['run']>>;
 const ON_GO = { type: 'event', topic: 'go' };
 const SHELL = { type: 'shell', command: ['./ask'] };
 const TASK = { type: 'submit_task', prompt: '{{payload.n}}', wait: false };
-const YES: Answer = { exitCode: 0, timedOut: false, stderr: '' };
+const YES: Answer = { exitCode: 0, timedOut: false, output: '' };
 
 /** Commands whose answers a test gives. */
 class Answers implements CommandPort {
@@ -53,7 +53,7 @@ test('each event is judged by itself, in order; the command gets it on stdin and
     const { stdin, env, answer } = commands.open[0]!;
     expect(JSON.parse(stdin)).toMatchObject({ type: 'go', payload: { n } });
     expect(env).toMatchObject({ AIWG_EVENT_TYPE: 'go', AIWG_EVENT_N: String(n) });
-    answer(n % 2 === 0 ? YES : { exitCode: 3, timedOut: false, stderr: '\u001b[31mnot this one\n' });
+    answer(n % 2 === 0 ? YES : { exitCode: 3, timedOut: false, output: '\u001b[31mnot this one\n' });
   }
   await rig.idle();
   expect(rig.tasks.all.map(({ prompt }) => prompt)).toEqual(['2', '4']);
@@ -153,7 +153,7 @@ test('a stop waits until no process of a command is left, and the next daemon ha
   await rig.idle();
   const { signal, answer } = commands.open[0]!;
   expect([signal.aborted, stopped]).toEqual([true, false]);
-  answer({ exitCode: null, timedOut: true, stderr: '' });
+  answer({ exitCode: null, timedOut: true, output: '' });
   await stop;
   await rig.reopen();
   expect(commands.ended).toEqual([]);
@@ -244,8 +244,8 @@ test('one that does not read its stdin, says far too much, or is no program', as
   expect(await ask('exit 7', { stdin: 'x'.repeat(8_000_000) })).toMatchObject({ exitCode: 7 });
   const loud = await ask('head -c 30000000 /dev/zero | tr "\\0" y >&2; echo the end >&2; exit 1');
   expect(loud.exitCode).toBe(1);
-  expect(loud.stderr.length).toBeLessThanOrEqual(4_096);
-  expect(loud.stderr).toMatch(/the end\n$/);
+  expect(loud.output.length).toBeLessThanOrEqual(4_096);
+  expect(loud.output).toMatch(/the end\n$/);
   const read = await ask('cat >copy; test "$AIWG_EVENT_X" = "\\$(id)" -a -z "$AIWGD_TEST_SECRET"', {
     stdin: '{"a": "$(id)"}\n',
     env: { AIWG_EVENT_X: '$(id)' },

@@ -126,7 +126,7 @@ test('a command is asked when its question can be noted, and its answer is not l
       run: async () => {
         asked += 1;
         rig.db.fill();
-        return { exitCode: 0, timedOut: false, stderr: '' };
+        return { exitCode: 0, timedOut: false, output: '' };
       },
       endLeft: async () => {},
     },
@@ -153,7 +153,7 @@ test('a command whose question cannot be noted is asked later', async () => {
       },
     ],
     commands: {
-      run: () => Promise.resolve({ exitCode: 0, timedOut: false, stderr: '' }),
+      run: () => Promise.resolve({ exitCode: 0, timedOut: false, output: '' }),
       endLeft: () => Promise.resolve(),
     },
   });
@@ -236,7 +236,7 @@ test('close leaves no timer and no fault behind, whatever is at work', async () 
       commands: {
         run: ({ signal }) =>
           new Promise((resolve) => {
-            const end = { exitCode: null, timedOut: true, stderr: '' };
+            const end = { exitCode: null, timedOut: true, output: '' };
             signal.addEventListener('abort', () => resolve(end), { once: true });
           }),
         endLeft: async () => {},

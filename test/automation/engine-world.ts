@@ -209,5 +209,6 @@ function storedTask({ launch, once, endedAt, ...task }: FakeTask): StoredTask {
     sessionId: null,
     costUsd: null,
     usage: null,
+    conversation: null,
   };
 }

@@ -32,12 +32,6 @@ const MAX_USAGE_CHARACTERS = 64 * 1024;
 /** What becomes an argument is not left to what an agent once printed. */
 const SESSION_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/iu;
 
-/** Takes the place of the prompt where a session is gone on in. */
-const GO_ON =
-  'You were interrupted before you were done; the request at the beginning of this conversation still stands. ' +
-  'Something you had begun may have been cut off halfway: look at how things are now before you go on, do not do again ' +
-  'what is done already, and carry the request out to its end.\n';
-
 /** Claude Code, headless: one JSON message a line on stdout. */
 export function claudeProvider(config: ClaudeAgentConfig): AgentProvider {
   return {
@@ -68,7 +62,7 @@ export function claudeProvider(config: ClaudeAgentConfig): AgentProvider {
           // Set where the daemon was started from inside an agent; it would take itself for a nested one.
           CLAUDECODE: undefined,
         },
-        stdin: session === null ? prompt : GO_ON,
+        stdin: prompt,
       };
     },
     createParser: () => new ClaudeParser(),

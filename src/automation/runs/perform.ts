@@ -1,5 +1,6 @@
 import type { Gate } from '../../protocol/automation.js';
 import { isFinal } from '../../protocol/task.js';
+import { OUTSIDE } from '../lineage.js';
 import type { ActionTask, TaskEnd } from '../ports.js';
 import { eventEnvironment } from '../rules/event-environment.js';
 import { WebhookError } from '../webhook-error.js';
@@ -102,15 +103,26 @@ function taskOf(run: RunRecord, step: TaskStep): ActionTask {
     };
   }
   const { prompt, agent, priority, timeout_minutes: minutes } = step;
+  // Absent in runs that an earlier version noted.
+  const { verify: command = null, verify_rounds: rounds = null } = step as Partial<typeof step>;
   return {
     ...common,
     prompt,
     agent,
     priority,
     ...(minutes === null ? {} : { timeoutMs: Math.round(minutes * 60_000) }),
-    launch: { event, env: { ...step.env }, literals },
+    launch: {
+      event,
+      env: { ...step.env },
+      literals,
+      outside: run.rules.includes(OUTSIDE),
+      ...(command === null ? {} : { verify: { command: [...command], rounds: rounds ?? DEFAULT_ROUNDS } }),
+    },
   };
 }
+
+/** As an agent of the configuration has it. */
+const DEFAULT_ROUNDS = 2;
 
 /** An agent's own failure is not tried again: that would cost as much as the first time. A command's is. */
 function judgeTask(step: TaskStep, taskId: string, end: TaskEnd | undefined): Done {

@@ -5,7 +5,7 @@ import type { Step } from './run-records.js';
 export function stepWords(step: Step): string {
   switch (step.type) {
     case 'submit_task':
-      return `submit a task to ${step.agent === null ? 'the default agent' : `the agent ${step.agent}`}: ${visibleText(step.prompt)}`;
+      return `submit a task to ${step.agent === null ? 'the default agent' : `the agent ${step.agent}`}${checkWords(step)}: ${visibleText(step.prompt)}`;
     case 'command':
       return `run ${step.command.map((word) => JSON.stringify(word)).join(' ')}`;
     case 'notify':
@@ -21,4 +21,8 @@ export function stepWords(step: Step): string {
     default:
       return step satisfies never;
   }
+}
+
+function checkWords({ verify = null }: { verify?: readonly string[] | null }): string {
+  return verify === null ? '' : `, whose work ${verify.map((word) => JSON.stringify(word)).join(' ')} judges`;
 }

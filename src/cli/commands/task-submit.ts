@@ -20,6 +20,16 @@ function submission(args: readonly string[], options: CliOptions): SubmitParams 
     ...(delay === undefined ? {} : { delayMs: delay }),
     ...(retries === undefined ? {} : { retries }),
     ...(cwd === undefined ? {} : { cwd: resolve(cwd) }),
+    ...conversation(options),
+  };
+}
+
+/** What it goes on with, and what is to judge it. */
+function conversation({ resume, verify, verifyRounds }: CliOptions): Partial<SubmitParams> {
+  return {
+    ...(resume === undefined ? {} : { resume }),
+    ...(verify === undefined ? {} : { verify }),
+    ...(verifyRounds === undefined ? {} : { verifyRounds }),
   };
 }
 

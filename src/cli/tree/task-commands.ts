@@ -1,5 +1,5 @@
 import { TASK_STATES } from '../../protocol/task.js';
-import { durationArgument, positiveTime, wholeNumber } from '../arguments.js';
+import { commandArgument, durationArgument, positiveTime, wholeNumber } from '../arguments.js';
 import { type CommandNode, Option } from '../commander.js';
 import { causeOption } from './cause-option.js';
 import type { AddLeaf, Branch } from './leaf.js';
@@ -32,6 +32,11 @@ function addSubmit(task: CommandNode, add: AddLeaf): void {
       new Option('--delay <time>', 'do not start before: 30s, 5m, 2h').argParser(durationArgument),
       new Option('--retries <n>', 'attempts that may follow failures').argParser(wholeNumber(0, 99)),
       new Option('--cwd <dir>', "the agent's folder (default: the project)"),
+      new Option('--resume <id>', 'go on in the session of this task, with its agent'),
+      new Option('--verify <command>', 'judges the work; exit 0 accepts it').argParser(commandArgument),
+      new Option('--verify-rounds <n>', 'how often the agent may mend the work (default: 2)').argParser(
+        wholeNumber(0, 20),
+      ),
       causeOption,
       new Option('--wait', 'stream its output and exit by its outcome'),
     ],
@@ -39,6 +44,8 @@ function addSubmit(task: CommandNode, add: AddLeaf): void {
       ['aiwgd task submit fix the failing test in parser.ts', ''],
       ['aiwgd task submit --priority 10 --wait review the last commit', 'first in line; wait for it'],
       ['git diff | aiwgd task submit -', 'the prompt from stdin'],
+      ['aiwgd task submit --verify "npm test" make the tests pass', 'checked by us, not by its word'],
+      ['aiwgd task submit --resume task-0007 and now the docs', 'in the same session'],
       ['aiwgd task submit -- --strict is missing from tsconfig', 'a prompt that begins with a dash'],
     ],
     load: () => import('../commands/task-submit.js'),

@@ -188,6 +188,7 @@ const MCP_METHODS: Record<keyof MethodTypes, boolean> = {
   'daemon.reload': false,
   'daemon.stop': false,
   'task.submit': true,
+  'chat.send': true,
   'task.cancel': true,
   'task.retry': false,
   'task.list': true,

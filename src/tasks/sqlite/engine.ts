@@ -137,7 +137,8 @@ export class Engine {
   finish(token: string, outcome: Omit<Outcome, 'usage'> & { usage: string | null }, now: number): boolean {
     const lease = parseToken(token);
     if (lease === undefined) return false;
-    return this.#do.finish.run({ ...lease, ...outcome, now }).changes === 1;
+    const { charge: _charge, ...row } = outcome;
+    return this.#do.finish.run({ ...lease, ...row, now }).changes === 1;
   }
 
   release(token: string, release: Release, now: number): boolean {

@@ -1,0 +1,74 @@
+import type { TaskProgress } from '../protocol/task.js';
+import type { Claim } from '../tasks/task-store.js';
+import type { BegunAttempt } from './begin-attempt.js';
+import type { ShortCommands } from './short-command.js';
+import { DEFAULT_ROUNDS, type Feedback, parseFeedback, type Verification, verify } from './verification.js';
+
+/** What judges the work of an attempt; undefined where nothing does. The task's own goes before its agent's. */
+export function verificationOf({ launch }: Claim, { agent }: BegunAttempt): Verification | undefined {
+  if (launch?.verify !== undefined) return launch.verify;
+  const { verify: command, verify_rounds: rounds = DEFAULT_ROUNDS } = agent.config;
+  return command ? { command, rounds } : undefined;
+}
+
+/** One judgement of finished work, which can be broken off. */
+export class WorkCheck {
+  readonly #commands: ShortCommands;
+  readonly #verification: Verification;
+  readonly #claim: Claim;
+  readonly #begun: BegunAttempt;
+  readonly #over = new AbortController();
+
+  constructor(commands: ShortCommands, verification: Verification, claim: Claim, begun: BegunAttempt) {
+    this.#commands = commands;
+    this.#verification = verification;
+    this.#claim = claim;
+    this.#begun = begun;
+  }
+
+  /** What it runs, in words. */
+  get command(): string {
+    return this.#verification.command.join(' ');
+  }
+
+  abort(): void {
+    this.#over.abort();
+  }
+
+  /** Undefined where the work is accepted. Never rejects. */
+  async run(timeoutMs: number): Promise<Feedback | undefined | 'aborted'> {
+    const { task, feedback } = this.#claim;
+    const { attempt, agent, folder } = this.#begun;
+    const earlier = feedback === null ? undefined : parseFeedback(feedback);
+    const mark = `check-${attempt.id}`;
+    try {
+      // Left by a daemon that was killed in the middle of it.
+      await this.#commands.endLeft([mark]);
+      return await verify(
+        this.#commands,
+        {
+          verification: this.#verification,
+          mark,
+          taskId: task.id,
+          folder,
+          env: agent.config.env ?? {},
+          allow: agent.config.env_allow ?? [],
+          timeoutMs,
+          signal: this.#over.signal,
+        },
+        (earlier?.round ?? 0) + 1,
+      );
+    } catch (error) {
+      if (this.#over.signal.aborted) return 'aborted';
+      throw error;
+    }
+  }
+}
+
+/** What an agent is at whose work is being judged. */
+export function checkProgress(progress: TaskProgress | null, command: string): TaskProgress {
+  const silent = { turns: 0, text: '', tokens: null, costUsd: null };
+  return { ...silent, ...progress, tool: `check: ${command}`.slice(0, MAX_TOOL_CHARACTERS) };
+}
+
+const MAX_TOOL_CHARACTERS = 200;
