@@ -236,7 +236,7 @@ export class Daemon {
     const files = new OutputFiles({ actionsDir: paths.actions });
     const workspaces = new TaskWorkspaces({ project: paths.root, clock, environment: process.env, store });
     this.#releases.push('worktrees', () => workspaces.close());
-    const supervisor = makeSupervisor(this.#ground, { store, files, config });
+    const supervisor = makeSupervisor(this.#ground, { store, files, config, workspaces });
     const status = () => daemonStatus(this.#statusSources());
     const automation = new AutomationHost({
       ground: this.#ground,

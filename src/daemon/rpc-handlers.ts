@@ -32,22 +32,11 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
   return {
     ...tasks,
     ...parts.automation,
-<<<<<<< HEAD
     ...worktreeHandlers(parts.workspaces, project, inTurn),
-    'task.submit': (params, call) => {
-      const cause = params.cause ?? callingTask(call, project);
-      return tasks['task.submit']({ ...params, ...(cause === undefined ? {} : { cause }) });
-    },
-    'task.get': (params, { connection }) => inTurn(connection, () => tasks['task.get'](params)),
-    'task.list': (params, { connection }) => inTurn(connection, () => tasks['task.list'](params)),
-    'task.page': (params, { connection }) => inTurn(connection, () => tasks['task.page'](params)),
-    'task.output': (params, { connection }) => inTurn(connection, () => tasks['task.output'](params)),
-=======
     'task.get': (params, call) => inTurn(call.connection, () => tasks['task.get'](params, call)),
     'task.list': (params, call) => inTurn(call.connection, () => tasks['task.list'](params, call)),
     'task.page': (params, call) => inTurn(call.connection, () => tasks['task.page'](params, call)),
     'task.output': (params, call) => inTurn(call.connection, () => tasks['task.output'](params, call)),
->>>>>>> main
     ping: () => ({ pong: true, pid: process.pid, version: VERSION }),
     'daemon.status': () => parts.status(),
     'daemon.reload': () => parts.reload(),

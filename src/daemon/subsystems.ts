@@ -15,12 +15,9 @@ import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import type { HealthRegister } from './health.js';
 import { type AutomationHandlers, rpcHandlers } from './rpc-handlers.js';
 import type { StopRequest } from './stop-request.js';
-<<<<<<< HEAD
-import { taskHandlers } from './task-handlers.js';
-import type { TaskWorkspaces } from './task-workspaces.js';
-=======
+
 import { outputReader } from './task-handlers.js';
->>>>>>> main
+import type { TaskWorkspaces } from './task-workspaces.js';
 
 /** What the daemon lays under all of its subsystems. */
 export interface Ground {
@@ -54,7 +51,12 @@ export function exportTasks(
 
 export function makeSupervisor(
   { paths, clock, log, router, health }: Ground,
-  { store, files, config }: { store: TaskStore; files: OutputFiles; config: Config },
+  {
+    store,
+    files,
+    config,
+    workspaces,
+  }: { store: TaskStore; files: OutputFiles; config: Config; workspaces: TaskWorkspaces },
 ): AgentSupervisor {
   const self = identityOf();
   return new AgentSupervisor({
@@ -68,6 +70,7 @@ export function makeSupervisor(
     agents: agentsConfig(config),
     settings: supervisorSettings(config),
     environment: process.env,
+    workspaces,
     publish: (event) => router.publish(event),
   });
 }
@@ -85,14 +88,8 @@ export interface ServerParts {
 
 /** The server of the project's socket, not listening yet. */
 export function makeServer({ paths, clock, log, router }: Ground, parts: ServerParts): RpcServer {
-<<<<<<< HEAD
   const { store, supervisor, files, stop, automation, workspaces, status, reload } = parts;
-  const tasks = { store, supervisor, files };
-  const { 'task.output': readOutput } = taskHandlers(tasks);
-=======
-  const { store, supervisor, files, stop, automation, status, reload } = parts;
   const tasks = { project: paths.root, store, supervisor, files };
->>>>>>> main
   return new RpcServer({
     address: paths.socket,
     version: VERSION,

@@ -26,13 +26,8 @@ export interface TaskHandlerParts {
   files: OutputFiles;
 }
 
-<<<<<<< HEAD
-type Answer<M extends MethodName> = (params: ParamsOf<M>) => Promise<ResultOf<M>>;
-type TaskMethod = Exclude<Extract<MethodName, `task.${string}`>, WorktreeMethod>;
-=======
 type Answer<M extends MethodName> = (params: ParamsOf<M>, call: CallContext) => Promise<ResultOf<M>>;
-type TaskMethod = Extract<MethodName, `task.${string}` | 'chat.send'>;
->>>>>>> main
+type TaskMethod = Exclude<Extract<MethodName, `task.${string}` | 'chat.send'>, WorktreeMethod>;
 
 const DEFAULT_ROWS = 100;
 const DEFAULT_SLICE_BYTES = 65_536;

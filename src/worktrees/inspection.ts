@@ -33,34 +33,34 @@ const SHOWN = 3;
 export async function inspect(git: Git, place: Place, record: WorktreeRecord): Promise<Inspection> {
   const { top } = place.repository;
   const tip = await commitOf(git, top, refOf(record.owner));
-  const head =
-    place.adminDir === null
-      ? null
-      : await git.lineOrNull({
-          cwd: top,
-          env: { GIT_DIR: place.adminDir },
-          args: ['rev-parse', '--verify', '--quiet', 'HEAD^{commit}'],
-        });
+  const head = await headOf(git, place);
   const tips = [...new Set([tip, head])].filter((commit) => commit !== null);
   const own = await holdsOwnCommits(git, top, tips);
+  const unmerged = own ? `${record.branch} has commits that no other branch has` : null;
   const commits = await countCommits(git, top, record.base, tips);
-  const known = { tip, head, commits };
-  const unmerged = own ? `${record.branch} has commits that no other branch has` : undefined;
-  if (!place.present) {
-    return { ...known, state: 'missing', changedFiles: 0, copies: [], why: unmerged ?? null };
-  }
-  if (record.state === 'making') {
-    return { ...known, state: 'clean', changedFiles: 0, copies: [], why: unmerged ?? null };
-  }
+  const found = { tip, head, commits, changedFiles: 0, copies: [] };
+  if (!place.present) return { ...found, state: 'missing', why: unmerged };
+  if (record.state === 'making') return { ...found, state: 'clean', why: unmerged };
   if (place.adminDir === null) {
     const why = 'git does not know it any more; save what it holds and remove it by hand';
-    return { ...known, state: 'dirty', changedFiles: 0, copies: [], why };
+    return { ...found, state: 'dirty', why };
   }
   const { changed, copies } = await uncommitted(git, place, record);
-  const state = changed.length > 0 ? 'dirty' : own ? 'unmerged' : commits > 0 ? 'merged' : 'clean';
-  const why =
-    whyBusy(place) ?? changesText(changed) ?? unmerged ?? (await whyKept(git, place, record)) ?? null;
-  return { ...known, state, changedFiles: changed.length, copies, why };
+  const why = whyBusy(place) ?? changesText(changed) ?? unmerged ?? (await whyKept(git, place, record));
+  const state = changed.length > 0 ? 'dirty' : stateOf(own, commits);
+  return { ...found, state, changedFiles: changed.length, copies, why: why ?? null };
+}
+
+function stateOf(own: boolean, commits: number): WorktreeState {
+  if (own) return 'unmerged';
+  return commits > 0 ? 'merged' : 'clean';
+}
+
+/** Where the worktree is, on its branch or not. */
+async function headOf(git: Git, { adminDir, repository }: Place): Promise<string | null> {
+  if (adminDir === null) return null;
+  const args = ['rev-parse', '--verify', '--quiet', 'HEAD^{commit}'];
+  return git.lineOrNull({ cwd: repository.top, env: { GIT_DIR: adminDir }, args });
 }
 
 async function countCommits(git: Git, cwd: string, base: string, tips: readonly string[]): Promise<number> {

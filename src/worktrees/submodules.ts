@@ -134,10 +134,7 @@ async function gitlinks(git: Git, cwd: string): Promise<SubmoduleRecord[]> {
     return [];
   }
   return splitNul(await git.ok({ cwd, args: ['ls-files', '-z', '--stage'] })).flatMap((entry) => {
-    const [head = '', path = ''] = [
-      entry.slice(0, entry.indexOf('\t')),
-      entry.slice(entry.indexOf('\t') + 1),
-    ];
+    const [head, path] = [entry.slice(0, entry.indexOf('\t')), entry.slice(entry.indexOf('\t') + 1)];
     const [mode, commit = ''] = head.split(' ');
     return mode === '160000' ? [{ path, commit }] : [];
   });
