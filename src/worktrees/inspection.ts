@@ -9,7 +9,7 @@ import { linkState, type Place } from './place.js';
 import type { WorktreeRecord } from './records.js';
 import { commitOf, holdsOwnCommits, refOf, unfinishedOperation } from './repository.js';
 import { submodulesWithOwnCommits } from './submodules.js';
-import { hiddenFiles, uncommitted } from './uncommitted.js';
+import { hiddenFiles, trackedFiles, uncommitted } from './uncommitted.js';
 
 export interface Inspection {
   state: WorktreeState;
@@ -75,7 +75,9 @@ function whyBusy(place: Place): string | undefined {
   if (operation !== undefined) return `${operation} is in progress`;
   if (existsSync(join(adminDir, 'locked'))) return 'it is locked (git worktree unlock)';
   if (existsSync(join(adminDir, 'index.lock'))) return 'git is at work in it';
-  return linkState(place) === 'replaced' ? 'its .git was replaced by a repository of its own' : undefined;
+  const link = linkState(place);
+  if (link === 'broken') return 'its .git does not lead to the repository (git worktree repair)';
+  return link === 'replaced' ? 'its .git was replaced by a repository of its own' : undefined;
 }
 
 function changesText(changed: readonly BytePath[]): string | undefined {
@@ -90,7 +92,9 @@ function namesText(paths: readonly BytePath[]): string {
 
 /** What git's own look at a worktree passes over. */
 async function whyKept(git: Git, place: Place, record: WorktreeRecord): Promise<string | undefined> {
-  const edited = await changedCopies(place.path, record.copied);
+  const tracked = await trackedFiles(git, place);
+  // What was committed since is in git's hands.
+  const edited = (await changedCopies(place.path, record.copied)).filter((path) => !tracked.has(path));
   if (edited.length > 0) return `copied files were changed: ${namesText(edited)}`;
   const hidden = await hiddenFiles(git, place);
   if (hidden.length > 0) return `files are hidden from git (assume-unchanged): ${namesText(hidden)}`;

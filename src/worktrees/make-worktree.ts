@@ -6,7 +6,7 @@ import { identityOf, isAlive } from '../platform/process-identity.js';
 import { AiwgdError } from '../protocol/errors.js';
 import { copyFiles } from './copied-files.js';
 import type { Git } from './git.js';
-import { linkState, placeOf } from './place.js';
+import { linkState, placeOf, releaseHead } from './place.js';
 import type { WorktreeRecord, WorktreeRecords } from './records.js';
 import {
   branchOf,
@@ -71,6 +71,7 @@ async function isUsable(
       `${path} is no worktree of ${repository.top} any more. Save what you need of it and move it away; then the task can have a new one.`,
     );
   }
+  releaseHead(place);
   if (linkState(place) === 'broken') {
     await turns.take(repository.commonDir, () =>
       git.ok({ cwd: repository.top, args: ['worktree', 'repair', '--', path] }),
@@ -89,7 +90,7 @@ interface Making {
 }
 
 async function makeAnew(shop: Workshop, making: Making): Promise<void> {
-  const { git, clock, records } = shop;
+  const { git, clock, records, turns } = shop;
   const { repository, path, owner, record: before } = making;
   const head = await commitOf(git, repository.project, 'HEAD');
   if (head === null) {
@@ -99,6 +100,7 @@ async function makeAnew(shop: Workshop, making: Making): Promise<void> {
   }
   const tip = await commitOf(git, repository.top, refOf(owner));
   checkFree(path, owner, tip !== null && before === undefined);
+  await turns.take(repository.commonDir, () => dropMissing(git, repository, path));
   const record: WorktreeRecord = {
     version: 1,
     owner,
@@ -137,10 +139,9 @@ async function build(
   const what = branchExists
     ? ['--', path, record.branch]
     : ['--no-track', '-b', record.branch, '--', path, record.base];
-  await turns.take(commonDir, async () => {
-    await dropMissing(git, repository, path);
-    await git.ok({ cwd: top, args: ['worktree', 'add', '--quiet', '--no-checkout', ...what], onStart });
-  });
+  await turns.take(commonDir, () =>
+    git.ok({ cwd: top, args: ['worktree', 'add', '--quiet', '--no-checkout', ...what], onStart }),
+  );
   record.admin = await adminNameOf(git, repository, path);
   await git.ok({
     cwd: path,

@@ -1,5 +1,6 @@
-import { existsSync, lstatSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { AiwgdError } from '../protocol/errors.js';
 import type { WorktreeRecord } from './records.js';
 import type { Repository } from './repository.js';
 
@@ -42,4 +43,28 @@ export function linkState({ path, adminDir }: Place): 'whole' | 'broken' | 'repl
   const here = readFileSync(file, 'utf8').trim() === `gitdir: ${adminDir}`;
   const back = join(adminDir, 'gitdir');
   return here && existsSync(back) && readFileSync(back, 'utf8').trim() === file ? 'whole' : 'broken';
+}
+
+const OURS = 'aiwgd\n';
+
+/**
+ * Keeps git from moving the worktree's HEAD until what is returned is called, by the lock that git itself takes. Throws
+ * CONFLICT where git holds it. One that a kill left is taken over: of ours there is never more than one.
+ */
+export function holdHead(place: Place): () => void {
+  if (place.adminDir === null) return () => undefined;
+  const lock = join(place.adminDir, 'HEAD.lock');
+  releaseHead(place);
+  try {
+    writeFileSync(lock, OURS, { flag: 'wx' });
+  } catch (error) {
+    throw new AiwgdError('CONFLICT', `git is at work in ${place.path} (${lock} is there).`, { cause: error });
+  }
+  return () => rmSync(lock, { force: true });
+}
+
+/** Takes away what a killed daemon left of `holdHead`. */
+export function releaseHead({ adminDir }: Place): void {
+  const lock = join(adminDir ?? '', 'HEAD.lock');
+  if (adminDir !== null && existsSync(lock) && readFileSync(lock, 'utf8') === OURS) rmSync(lock);
 }

@@ -5,7 +5,7 @@ import { type BytePath, under } from './byte-paths.js';
 import type { Git } from './git.js';
 import { inspect } from './inspection.js';
 import { takeAway, type Workshop } from './make-worktree.js';
-import { type Place, placeOf } from './place.js';
+import { holdHead, type Place, placeOf } from './place.js';
 import type { WorktreeRecord } from './records.js';
 import { findRepository, type Repository, refOf } from './repository.js';
 import { checkOutSubmodules, removeSubmodules } from './submodules.js';
@@ -31,25 +31,38 @@ export async function removeWorktree(shop: Workshop, request: RemovalRequest): P
   const place = placeOf(record, repository, records.realPathOf(owner));
   const why = (await request.usedBy()) ?? (await inspect(git, place, record)).why;
   if (why !== null || request.dryRun) return why;
-  return turns.take(repository.commonDir, async () => {
-    // As it is now: the first look may have waited for others.
-    const used = await request.usedBy();
-    const now = await inspect(git, place, record);
-    if (used !== null || now.why !== null) return used ?? now.why;
+  const reason = await turns.take(repository.commonDir, async () => {
+    const release = holdHead(place);
     try {
-      await takeOut(git, place, record, now.copies);
-    } catch (error) {
-      return messageOf(error);
+      return await removeHeld(git, place, record, request);
+    } finally {
+      release();
     }
-    const { top } = repository;
-    if (now.tip !== null) {
-      // With the commit that was looked at: a branch that moved on meanwhile stays.
-      const { code, stderr } = await git.run({ cwd: top, args: ['update-ref', '-d', refOf(owner), now.tip] });
-      if (code !== 0) return `the worktree is gone, but its branch moved on and stays (${stderr.trim()})`;
-    }
-    records.remove(owner);
-    return null;
   });
+  if (reason === null) records.remove(owner);
+  return reason;
+}
+
+/** As it is now: the first look may have waited for others. */
+async function removeHeld(
+  git: Git,
+  place: Place,
+  record: WorktreeRecord,
+  { owner, usedBy }: RemovalRequest,
+): Promise<string | null> {
+  const now = await inspect(git, place, record);
+  const reason = now.why ?? (await usedBy());
+  if (reason !== null) return reason;
+  try {
+    await takeOut(git, place, record, now.copies);
+  } catch (error) {
+    return messageOf(error);
+  }
+  if (now.tip === null) return null;
+  // With the commit that was looked at: a branch that moved on meanwhile stays.
+  const args = ['update-ref', '-d', refOf(owner), now.tip];
+  const { code, stderr } = await git.run({ cwd: place.repository.top, args });
+  return code === 0 ? null : `the worktree is gone, but its branch moved on and stays (${stderr.trim()})`;
 }
 
 /** One that a kill left half made, and that no task came back to: nobody has worked in it. */

@@ -54,10 +54,10 @@ export async function snapshot(
     else await git.ok({ ...at, args: ['read-tree', 'HEAD'] });
     const { copies } = await uncommitted(git, place, record);
     const hidden = await hiddenFiles(git, place);
-    const update = ['update-index', '-z', '--stdin'];
     if (hidden.length > 0) {
-      await git.ok({ ...at, args: [...update, '--no-assume-unchanged'], input: joinNul(hidden) });
-      await git.ok({ ...at, args: [...update, '--no-skip-worktree'], input: joinNul(hidden) });
+      for (const flag of ['--no-assume-unchanged', '--no-skip-worktree']) {
+        await git.ok({ ...at, args: ['update-index', flag, '-z', '--stdin'], input: joinNul(hidden) });
+      }
     }
     const { code, stderr } = await git.run({
       ...at,

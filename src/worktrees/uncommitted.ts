@@ -34,6 +34,10 @@ export async function uncommitted(git: Git, place: Place, record: WorktreeRecord
   };
 }
 
+export async function trackedFiles(git: Git, { path: folder, env }: Place): Promise<Set<BytePath>> {
+  return new Set(splitNul(await git.ok({ cwd: folder, env, args: ['ls-files', '-z'] })));
+}
+
 /** Tracked files that git was told not to look at, and that are there: their changes show up nowhere. */
 export async function hiddenFiles(git: Git, { path: folder, env }: Place): Promise<BytePath[]> {
   return splitNul(await git.ok({ cwd: folder, env, args: ['ls-files', '-z', '-v'] })).flatMap((entry) => {

@@ -54,14 +54,9 @@ export class Worktrees {
    * Throws INVALID_PARAMS where that can never be (no repository, say), any other error where it cannot be now; what was
    * begun is taken away again then.
    */
-  prepare(request: WorkspaceRequest): Promise<{ folder: string; path: string }> {
+  async prepare(request: WorkspaceRequest): Promise<{ folder: string; path: string }> {
     checkOwner(request.owner);
     return this.#owners.take(request.owner, () => prepareWorktree(this.#shop, request));
-  }
-
-  /** Whether there is, or was until its prune, a worktree of this task. */
-  has(owner: string): boolean {
-    return this.#shop.records.owners().includes(owner);
   }
 
   /** Owners of worktrees, in the order of their ids. */
@@ -102,13 +97,13 @@ export class Worktrees {
   }
 
   /** Everything that the task did. Throws NOT_FOUND where it has no worktree. */
-  diff(owner: string): Promise<TaskDiff> {
+  async diff(owner: string): Promise<TaskDiff> {
     checkOwner(owner);
     return taskDiff(this.#shop, owner);
   }
 
   /** Brings the work of a task into the branch that the project has checked out. Throws CONFLICT, and then nothing has changed there. */
-  merge({ owner, prompt }: { owner: string; prompt: string }): Promise<TaskMerge> {
+  async merge({ owner, prompt }: { owner: string; prompt: string }): Promise<TaskMerge> {
     checkOwner(owner);
     const usedBy = this.#usedBy(owner);
     return this.#owners.take(owner, () => mergeTask(this.#shop, { owner, prompt, usedBy }));
