@@ -242,15 +242,9 @@ test('a repository that was moved, with a worktree in it, goes on', async () => 
   await repo.withCommit();
   const moved = join(repo.base, 'elsewhere');
   renameSync(repo.top, moved);
-  const at = Object.assign(Object.create(Repository.prototype) as Repository, {
-    ...repo,
-    top: moved,
-    project: moved,
-  });
-  const worktrees = at.open();
-  const { folder } = await worktrees.prepare({ owner: 'task-0001', cwd: null, options: PLAIN });
+  const { folder } = await repo.open(moved).prepare({ owner: 'task-0001', cwd: null, options: PLAIN });
   expect(folder).toBe(join(moved, '.aiwg/working/task-0001'));
-  expect(at.gitIn(folder, 'log', '-1', '--format=%s')).toBe('work of task-0001');
+  expect(repo.gitIn(folder, 'log', '-1', '--format=%s')).toBe('work of task-0001');
 });
 
 test('a kill -9 at any moment of making one leaves nothing that the next call cannot mend', async () => {

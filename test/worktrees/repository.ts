@@ -21,7 +21,8 @@ export class Repository {
   /** Done when it is asked what is in use, from the given time on: the last moment before something is removed. */
   beforeRemoval: { asked: number; act: () => void } = { asked: 0, act: () => undefined };
 
-  constructor({ name = 'shop', folder = '', files = { 'a.txt': 'one\n' } as Record<string, string> } = {}) {
+  constructor(options: { name?: string; folder?: string; files?: Record<string, string> } = {}) {
+    const { name = 'shop', folder = '', files = { 'a.txt': 'one\n' } } = options;
     this.base = tempFolder();
     this.top = join(this.base, name);
     this.project = join(this.top, folder);
@@ -40,10 +41,10 @@ export class Repository {
     this.worktrees = this.open();
   }
 
-  /** As a further daemon of the project would have them. */
-  open(): Worktrees {
+  /** As a further daemon of the project would have them; of the project at another place, where it was moved. */
+  open(projectRoot = this.project): Worktrees {
     const worktrees = new Worktrees({
-      projectRoot: this.project,
+      projectRoot,
       clock: systemClock,
       environment: this.env,
       inUse: () => {
