@@ -93,6 +93,7 @@ function outcome() {
     costUsd: null,
     usage: null,
     outputBytes: 5,
+    charge: null,
   };
 }
 

@@ -75,11 +75,20 @@ export class AgentCatalogue {
     return agent.name === this.#defaultName ? [null, agent.name, ...this.#subAgents] : [agent.name];
   }
 
-  /** Agents with a limit of their own. */
-  limited(): { agent: Agent; limit: number }[] {
-    return [...this.#agents.values()].flatMap((agent) =>
-      typeof agent.config.max_parallel === 'number' ? [{ agent, limit: agent.config.max_parallel }] : [],
-    );
+  /** All that can be run. */
+  all(): Iterable<Agent> {
+    return this.#agents.values();
+  }
+
+  /** An agent, and those that take over for it, one for the other; it ends before one that would come twice. */
+  chain(agent: Agent): [Agent, ...Agent[]] {
+    const chain: [Agent, ...Agent[]] = [agent];
+    for (let last = agent; ; ) {
+      const next = this.#agents.get(last.config.fallback ?? '');
+      if (next === undefined || chain.includes(next)) return chain;
+      chain.push(next);
+      last = next;
+    }
   }
 }
 

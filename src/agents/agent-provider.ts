@@ -96,7 +96,7 @@ export interface Verdict {
   tokens: TokenCounts | null;
   /** What the program has counted for the session by now; null where it does not tell, or counts by the run. */
   sessionTotals: SessionTotals | null;
-  /** What in the program's words is not as it was measured, so that figures or verdicts may be wrong: a sentence each. */
+  /** What in the program's words is not as it was measured, so that figures or verdicts may be wrong: each in a few words. */
   surprises: string[];
 }
 
@@ -130,6 +130,8 @@ export interface OutputParser {
 /** What a parser knows of before the attempt. */
 export interface ParserContext {
   baseline: SessionTotals | null;
+  /** Wall time in milliseconds since 1970, for what is told as from now; without it such a time stays unknown. */
+  now?: (() => number) | undefined;
 }
 
 /** How to find out what is installed; asked by `doctor`. */

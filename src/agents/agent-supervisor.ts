@@ -1,22 +1,24 @@
-import { type Clock, sleep } from '../platform/clock.js';
+import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { DaemonStatus } from '../protocol/status.js';
 import { isFinal, type TaskState } from '../protocol/task.js';
 import type { Claim, StoredTask, Submitted, TaskStore } from '../tasks/task-store.js';
-import { AgentCatalogue } from './agent-catalogue.js';
 import type { AgentsConfig } from './agent-config.js';
 import { ClaimLoop } from './claim-loop.js';
-import { isCommand } from './command-task.js';
+import { COMMAND_AGENT, isCommand } from './command-task.js';
 import { Backoff, FaultReport, type OnFault } from './fault-report.js';
 import type { LaunchFault } from './launcher.js';
 import { LEASE_MS, LeaseKeeper } from './lease-keeper.js';
+import { Admission } from './limits/admission.js';
+import type { Hold } from './limits/routes.js';
+import type { BudgetBounds } from './money/budget.js';
 import type { QuestionPort, Workspaces } from './ports.js';
 import { endStrays, takeOver } from './recovery.js';
 import { untouched } from './retry-policy.js';
 import { SettlementWriter } from './settlement-writer.js';
 import { ShortCommands } from './short-command.js';
-import { type SlotLimits, Slots } from './slots.js';
+import { Shutdown } from './shutdown.js';
 import { newTask, type Submission } from './submission.js';
 import { SurvivorScan } from './survivor-scan.js';
 import { type Publish, TaskEvents } from './task-events.js';
@@ -29,6 +31,7 @@ export interface SupervisorSettings {
   actionTimeoutMs: number;
   /** From SIGTERM to SIGKILL, for a cancel, a timeout and what an attempt leaves running. */
   killGraceMs: number;
+  budget: BudgetBounds;
 }
 
 export interface SupervisorOptions {
@@ -38,6 +41,8 @@ export interface SupervisorOptions {
   projectRoot: string;
   /** Where the files of an attempt go. */
   attemptFolder: (taskId: string, attempt: number) => string;
+  /** File in which the pauses of providers outlive the daemon. */
+  pausesFile: string;
   publish: Publish;
   clock: Clock;
   log: Log;
@@ -55,8 +60,6 @@ export interface SupervisorOptions {
   random?: () => number;
 }
 
-/** How long a stop waits for what nothing can end, beyond the grace it gives. */
-const STOP_PATIENCE_MS = 10_000;
 const QUEUE_SHOWN = 100;
 
 /**
@@ -73,26 +76,27 @@ export class AgentSupervisor {
   readonly #runDeps: TaskRunDeps;
   readonly #launchBackoff = new Backoff();
   readonly #runs = new Map<string, TaskRun>();
-  readonly #slots = new Slots(() => this.#runs.values());
+  readonly #admission: Admission;
+  readonly #shutdown: Shutdown;
   /** Claims that came too late, on their way back. */
   readonly #returning = new Set<Promise<void>>();
   #started = false;
   #settings: SupervisorSettings;
-  #catalogue: AgentCatalogue;
   /** Agents of an earlier store are being ended. */
   #recovering = false;
   #recovery: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | undefined;
 
   constructor(options: SupervisorOptions) {
-    const { store, clock, log, owner } = options;
+    const { store, clock, log, owner, settings, random = Math.random } = options;
     this.#options = options;
-    this.#settings = options.settings;
-    this.#catalogue = new AgentCatalogue(options.agents);
+    this.#settings = settings;
     this.#events = new TaskEvents(options.publish, log);
     this.#faults = new FaultReport(log, options.onFault);
     this.#writer = new SettlementWriter(store, clock, this.#faults);
-    this.#leases = new LeaseKeeper(store, clock, this.#faults, () => this.#runs.values());
+    const runs = () => this.#runs.values();
+    this.#leases = new LeaseKeeper(store, clock, this.#faults, runs);
+    this.#admission = new Admission({ ...options, random, runs, wake: () => this.#loop.wake() });
     this.#loop = new ClaimLoop({
       store,
       clock,
@@ -100,8 +104,18 @@ export class AgentSupervisor {
       owner,
       leaseMs: LEASE_MS,
       demand: (commandsMayWait) =>
-        this.#started && !this.#recovering ? this.#slots.demand(this.#limits, commandsMayWait) : null,
+        this.#started && !this.#recovering ? this.#admission.demand(commandsMayWait, COMMAND_AGENT) : null,
       accept: (claim) => this.#accept(claim),
+      changesInMs: () => this.#admission.changesInMs(),
+    });
+    this.#shutdown = new Shutdown({
+      clock,
+      log,
+      loop: this.#loop,
+      leases: this.#leases,
+      writer: this.#writer,
+      runs,
+      pending: () => [this.#recovery, ...this.#returning],
     });
     this.#runDeps = {
       clock,
@@ -109,7 +123,7 @@ export class AgentSupervisor {
       scan: new SurvivorScan(clock),
       events: this.#events,
       writer: this.#writer,
-      random: options.random ?? Math.random,
+      random,
       projectRoot: options.projectRoot,
       baseEnvironment: options.environment,
       attemptFolder: options.attemptFolder,
@@ -119,6 +133,8 @@ export class AgentSupervisor {
       faults: this.#faults,
       onSettling: ({ task }) => this.#wakeFor(task),
       onLaunch: (fault) => this.#noteLaunch(fault),
+      onAnswer: (attemptId) => this.#admission.progressed(attemptId),
+      onEnded: (claim, permit, end) => this.#admission.ended(claim, permit, end),
     };
   }
 
@@ -129,11 +145,19 @@ export class AgentSupervisor {
    */
   async start({ strays = 'known' }: { strays?: 'known' | 'all' } = {}): Promise<number> {
     const { store, owner, log } = this.#options;
+    await this.#admission.start();
     const found = await takeOver(store, owner, log);
     for (const { claim, cancelRequested } of found) {
-      const run = TaskRun.adopt(claim, this.#catalogue, this.#settings, this.#runDeps, cancelRequested);
+      const run = TaskRun.adopt(
+        claim,
+        this.#admission.catalogue,
+        this.#settings,
+        this.#runDeps,
+        cancelRequested,
+      );
       if (run.attemptId !== undefined) this.#events.takenOver(claim.task);
       else log.info({ taskId: claim.task.id }, 'Interrupted task found');
+      this.#admission.adopt(run);
       this.#keep(run);
     }
     this.#started = true;
@@ -167,14 +191,15 @@ export class AgentSupervisor {
       );
     const { store, projectRoot, clock } = this.#options;
     const task = newTask(submission, {
-      catalogue: this.#catalogue,
+      catalogue: this.#admission.catalogue,
       projectRoot,
       actionTimeoutMs: this.#settings.actionTimeoutMs,
       now: clock.now(),
     });
     const [submitted] = (await store.submit([task])) as [Submitted];
     if (!submitted.deduped) {
-      this.#events.queued({ ...task, id: submitted.id, attempt: 0 });
+      const facts = { ...task, id: submitted.id, attempt: 0 };
+      this.#events.queued(facts, task.runAt === null ? this.holdOf({ ...facts, runAt: null }) : task);
       this.#wakeFor(task);
     }
     return { taskId: submitted.id, state: submitted.state, deduped: submitted.deduped };
@@ -239,8 +264,13 @@ export class AgentSupervisor {
   /** New settings hold from the next claim on; what runs is left as it is. */
   reconfigure(settings: SupervisorSettings, agents: AgentsConfig): void {
     this.#settings = settings;
-    this.#catalogue = new AgentCatalogue(agents);
+    this.#admission.reconfigure(settings, agents);
     this.#loop.wake();
+  }
+
+  /** Why a queued task does not start although it is ready: its agent is kept back, by a limit or for want of money. */
+  holdOf(task: Pick<StoredTask, 'agent' | 'runAt'> & { state?: TaskState }): Hold | undefined {
+    return this.#admission.holdOf({ state: 'queued', ...task });
   }
 
   /** What the store does not know yet of a running task. */
@@ -269,6 +299,7 @@ export class AgentSupervisor {
         running: running.map((run) => run.claim.task.id),
         queued: page.tasks.map((task) => task.id).toReversed(),
       },
+      ...this.#admission.status(),
     };
   }
 
@@ -277,22 +308,9 @@ export class AgentSupervisor {
    * the queue. Resolves when nothing runs. A second call with `graceMs` 0 makes it immediate.
    */
   stop({ graceMs }: { graceMs: number }): Promise<void> {
-    this.#stopping ??= this.#stop(graceMs);
+    this.#stopping ??= this.#shutdown.stop(graceMs);
     if (graceMs === 0) for (const run of this.#runs.values()) run.hurry();
     return this.#stopping;
-  }
-
-  async #stop(graceMs: number): Promise<void> {
-    this.#loop.close();
-    this.#writer.hurry();
-    for (const run of this.#runs.values()) run.stop(graceMs);
-    if (await this.#allEndWithin(graceMs + STOP_PATIENCE_MS)) return;
-    const left = [...this.#runs.values()].filter((run) => run.phase === 'running');
-    if (left.length === 0) return;
-    this.#options.log.error(
-      { tasks: left.map((run) => run.claim.task.id) },
-      'Some attempts could not be ended',
-    );
   }
 
   /**
@@ -300,41 +318,8 @@ export class AgentSupervisor {
    * every outcome that was on its way is stored.
    */
   handOver(): Promise<void> {
-    this.#stopping ??= this.#handOver();
+    this.#stopping ??= this.#shutdown.handOver();
     return this.#stopping;
-  }
-
-  async #handOver(): Promise<void> {
-    this.#loop.close();
-    this.#writer.hurry();
-    await this.#loop.settled();
-    await this.#leases.handOver();
-    for (const run of this.#runs.values()) run.detach();
-    await this.#allEndWithin(STOP_PATIENCE_MS);
-  }
-
-  /** Whether every run is over in time; afterwards no lease is renewed. */
-  async #allEndWithin(ms: number): Promise<boolean> {
-    const patience = new AbortController();
-    const ended = this.#allEnded().then(() => true);
-    const late = sleep(this.#options.clock, ms, patience.signal).then(() => false);
-    const inTime = await Promise.race([ended, late]);
-    patience.abort();
-    this.#leases.close();
-    return inTime || (![...this.#runs.values()].some((run) => run.phase === 'running') && ended);
-  }
-
-  async #allEnded(): Promise<void> {
-    await this.#loop.settled();
-    await Promise.all([
-      this.#recovery,
-      ...this.#returning,
-      ...[...this.#runs.values()].map((run) => run.done),
-    ]);
-  }
-
-  get #limits(): SlotLimits {
-    return { maxParallel: this.#settings.maxParallel, catalogue: this.#catalogue };
   }
 
   /** A task waits that may be claimable, or has left its slot. */
@@ -344,11 +329,12 @@ export class AgentSupervisor {
   }
 
   #accept(claim: Claim): void {
-    if (this.#stopping !== undefined || !this.#slots.hasRoom(claim, this.#limits)) {
-      this.#giveBack(claim);
-      return;
-    }
-    this.#keep(TaskRun.launch(claim, this.#catalogue, this.#settings, this.#runDeps, null));
+    const admitted =
+      this.#stopping === undefined ? this.#admission.admit(claim) : ({ kind: 'back' } as const);
+    if (admitted.kind === 'back') this.#giveBack(claim);
+    else if (admitted.kind === 'settle')
+      this.#keep(TaskRun.settle(claim, admitted.settlement, this.#settings, this.#runDeps));
+    else this.#keep(TaskRun.launch(admitted.claim, admitted.permit, this.#settings, this.#runDeps));
   }
 
   #keep(run: TaskRun): void {
@@ -359,6 +345,7 @@ export class AgentSupervisor {
 
   async #forgetAfter(run: TaskRun): Promise<void> {
     await run.done;
+    this.#admission.settled(run);
     const { id } = run.claim.task;
     // The same task may run again by now.
     if (this.#runs.get(id) === run) this.#runs.delete(id);

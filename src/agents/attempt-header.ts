@@ -17,7 +17,7 @@ export interface AttemptHeader {
   agent: AgentConfig;
   /** Where the agent works; absent in records of earlier versions. */
   folder?: string;
-  /** What was set aside for it. */
+  /** What was reserved for it in the budget; null, or absent in a header of an earlier version, for nothing. */
   reservedUsd?: number | null;
 }
 
@@ -42,13 +42,11 @@ export function parseHeader(text: string): WrittenHeader | undefined {
 
 function isHeader(value: unknown): value is WrittenHeader {
   if (typeof value !== 'object' || value === null) return false;
-  const { attemptId, project, bootId, startedAt, startedMono, agentName, agent, inode } = value as Record<
-    string,
-    unknown
-  >;
+  const { attemptId, project, bootId, startedAt, startedMono, agentName, agent, inode, reservedUsd } =
+    value as Record<string, unknown>;
   return (
     [attemptId, project, bootId, agentName].every((text) => typeof text === 'string') &&
-    [startedAt, startedMono, inode].every(Number.isFinite) &&
+    [startedAt, startedMono, inode, reservedUsd ?? 0].every(Number.isFinite) &&
     typeof agent === 'object' &&
     agent !== null
   );

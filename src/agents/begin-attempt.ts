@@ -29,6 +29,8 @@ export interface AttemptContext {
   /** The daemon's environment, from which agents get what is allowed. */
   baseEnvironment: Readonly<Record<string, string | undefined>>;
   attemptFolder: (taskId: string, attempt: number) => string;
+  /** The model has answered in an attempt; may be told again. */
+  onAnswer: (attemptId: string) => void;
   /** Absent where no agent is isolated. */
   workspaces: Workspaces | undefined;
   /** Absent where nobody can be asked. */
@@ -246,7 +248,7 @@ function planOf(
     attemptId,
     attempt: task.attempt,
     folder: deps.attemptFolder(task.id, task.attempt),
-    parser: provider.createParser({ baseline }),
+    parser: provider.createParser({ baseline, now: () => deps.clock.now() }),
     timeoutMs: task.timeoutMs ?? settings.actionTimeoutMs,
     stallMs: stall === undefined || stall === null ? null : stall * 60_000,
     killGraceMs: settings.killGraceMs,
@@ -254,12 +256,18 @@ function planOf(
   };
 }
 
-function attemptDeps({ task }: Claim, { clock, log, scan, events }: AttemptContext): AttemptDeps {
+function attemptDeps(
+  { task, attemptId }: Claim,
+  { clock, log, scan, events, onAnswer }: AttemptContext,
+): AttemptDeps {
   return {
     clock,
     log,
     scan,
     onOutput: (sizes) => events.output(task, sizes),
-    onProgress: (progress) => events.progress(task, progress),
+    onProgress: (progress) => {
+      if (progress.turns > 0) onAnswer(attemptId);
+      events.progress(task, progress);
+    },
   };
 }

@@ -16,6 +16,8 @@ export interface ClaimLoopOptions {
    */
   demand: (apartMayWait: boolean) => Demand | null;
   accept: (claim: Claim) => void;
+  /** Milliseconds until there may be more demand without anything being told; null where there is none to come. */
+  changesInMs: () => number | null;
 }
 
 /** The clock of the machine may jump: no wait is longer than this. */
@@ -126,8 +128,10 @@ export class ClaimLoop {
     const runAt = await store.nextRunAt();
     // A pause has set the timer already.
     if (clock.monotonic() < this.#pausedUntil) return;
-    if (runAt === null) this.#timer?.cancel();
-    else this.#wakeAfter(Math.min(Math.max(runAt - clock.now(), 1), LONGEST_WAIT_MS));
+    const waits = [runAt === null ? null : runAt - clock.now(), this.#options.changesInMs()];
+    const known = waits.filter((ms) => ms !== null);
+    if (known.length === 0) this.#timer?.cancel();
+    else this.#wakeAfter(Math.min(Math.max(Math.min(...known), 1), LONGEST_WAIT_MS));
   }
 
   #wakeAfter(ms: number): void {

@@ -1,5 +1,5 @@
 import type { Claim } from '../tasks/task-store.js';
-import { type AgentCatalogue, providerOf, type ResolvedAgent } from './agent-catalogue.js';
+import { providerOf, type ResolvedAgent } from './agent-catalogue.js';
 import type { CommandAgentConfig } from './agent-config.js';
 import { LaunchRefused } from './launcher.js';
 
@@ -10,15 +10,15 @@ export function isCommand({ agent }: { agent: string | null }): boolean {
   return agent === COMMAND_AGENT;
 }
 
-/** What carries out a claim, and what it is to read. Undefined where the task's agent means nothing; throws a `LaunchRefused`. */
+/**
+ * What carries out a claim, and what it is to read: `by`, or for a task that runs a command that. Undefined where there is
+ * neither; throws a `LaunchRefused`.
+ */
 export function agentOf(
   { task, launch }: Claim,
-  catalogue: AgentCatalogue,
+  by: ResolvedAgent | undefined,
 ): (ResolvedAgent & { input: string }) | undefined {
-  if (!isCommand(task)) {
-    const resolved = catalogue.resolve(task.agent);
-    return resolved && { ...resolved, input: task.prompt };
-  }
+  if (!isCommand(task)) return by && { ...by, input: task.prompt };
   if (launch?.command === undefined) {
     throw new LaunchRefused(
       'What this task was to run is not known any more: it was taken from tasks.json, which does not hold it; let what submitted it do so again',

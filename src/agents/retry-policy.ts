@@ -3,6 +3,7 @@ import type { Claim, Outcome, Release } from '../tasks/task-store.js';
 import type { FailureClass } from './agent-provider.js';
 import type { AttemptEnd } from './attempt.js';
 import { withCharge } from './charge.js';
+import { type Circumstances, type MetLimit, NO_CIRCUMSTANCES } from './limits/permit.js';
 import { type Feedback, storedFeedback, verificationError } from './verification.js';
 
 /** What becomes of a task after an attempt. */
@@ -20,7 +21,6 @@ interface Policy {
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
-const DAY = 24 * 60 * MINUTE;
 
 const HOPELESS: Policy = { again: 'never', firstDelayMs: 0, resumes: false };
 /** The agent has spoken: only the user knows whether it is worth the money to ask again. */
@@ -35,9 +35,9 @@ const POLICIES: Readonly<Record<FailureClass, Policy>> = {
   auth: HOPELESS,
   run_limit: JUDGED,
   agent_error: JUDGED,
-  overloaded: BUSY,
   connection: BUSY,
-  /** Without a known end; with one it waits for that, see `limited`. */
+  /** Both only where it is not waited for the provider, see `MetLimit`. */
+  overloaded: BUSY,
   rate_limit: BUSY,
   signal: CRASHED,
   no_result: CRASHED,
@@ -53,14 +53,6 @@ const LONGEST_DELAY_MS = 5 * MINUTE;
 /** Part of a delay that is left to chance, so that tasks which failed together do not come back together. */
 const JITTER = 0.2;
 
-const SHORTEST_LIMIT_MS = 30 * SECOND;
-const LONGEST_LIMIT_MS = DAY;
-/** Tasks that wait for one limit come back spread over this time. */
-const LIMIT_SPREAD_MS = MINUTE;
-/** An end of a limit longer ago than this, or further ahead, is a mistake of a clock: it counts as not told. */
-const LIMIT_TOLD_TOO_LATE_MS = 5 * MINUTE;
-const LIMIT_TOO_FAR_MS = 35 * DAY;
-
 /** So many daemons in a row may go down with a task in their hands before it is taken for the cause. */
 export const MAX_TAKEOVERS = 10;
 
@@ -70,8 +62,25 @@ export function retryDelayMs(first: number, attempt: number, random: () => numbe
   return Math.round(delay * (1 - JITTER / 2 + JITTER * random()));
 }
 
-/** Decides, from how an attempt ended, what becomes of its task. */
-export function settle(claim: Claim, end: AttemptEnd, now: number, random: () => number): Settlement {
+/** Decides, from how an attempt ended and what `Admission.ended` answered to that, what becomes of its task. */
+export function settle(
+  claim: Claim,
+  end: AttemptEnd,
+  now: number,
+  random: () => number,
+  circumstances: Circumstances = NO_CIRCUMSTANCES,
+): Settlement {
+  const settlement = decide(claim, end, { now, random, limit: circumstances.limit });
+  return circumstances.foreignSession ? withoutSession(settlement) : settlement;
+}
+
+interface Moment {
+  now: number;
+  random: () => number;
+  limit: MetLimit | null;
+}
+
+function decide(claim: Claim, end: AttemptEnd, moment: Moment): Settlement {
   switch (end.verb) {
     case 'cancel':
       return finish(claim, end, 'cancelled', 'Cancelled');
@@ -83,20 +92,16 @@ export function settle(claim: Claim, end: AttemptEnd, now: number, random: () =>
     case 'stalled':
     case 'finished':
     case null:
-      return end.verdict.ok ? finish(claim, end, 'completed', null) : failed(claim, end, now, random);
+      return end.verdict.ok ? finish(claim, end, 'completed', null) : failed(claim, end, moment);
     default:
       return end.verb satisfies never;
   }
 }
 
-function failed(claim: Claim, end: AttemptEnd, now: number, random: () => number): Settlement {
+function failed(claim: Claim, end: AttemptEnd, { now, random, limit }: Moment): Settlement {
   const { failureClass, error } = failureOf(end);
   const { attempt, maxAttempts } = claim.task;
-  const limited = failureClass === 'rate_limit' ? waitForLimit(end.verdict.retryAt, now, random) : undefined;
-  if (limited !== undefined) {
-    const text = `${error}; the task goes on by itself then`;
-    return release(claim, end, text, { ...limited, resumes: true, counts: false });
-  }
+  if (limit !== null && !limit.counts) return afterLimit(claim, end, error, limit);
   const { again, firstDelayMs, resumes } = POLICIES[failureClass];
   if (again === 'never' || (again === 'asked' && claim.retriesLeft <= 0))
     return finish(claim, end, 'failed', error);
@@ -108,6 +113,7 @@ function failed(claim: Claim, end: AttemptEnd, now: number, random: () => number
     waitReason: runAt === null ? null : 'retry',
     resumes,
     usesRetry: again === 'asked',
+    ...(failureClass === 'session_gone' ? { goneSession: sessionTried(claim) } : {}),
   });
 }
 
@@ -125,17 +131,18 @@ const STALLED =
   'The agent showed no progress for as long as its stall_minutes say, and was ended; raise them where that is normal';
 const VANISHED = 'Interrupted: the machine or the agent’s runner went down before the agent had finished';
 
-/** When a task that met a rate limit comes back; undefined where nobody told when the limit ends. */
-function waitForLimit(
-  retryAt: number | null,
-  now: number,
-  random: () => number,
-): { runAt: number; waitReason: WaitReason } | undefined {
-  if (retryAt === null) return undefined;
-  const wait = retryAt - now;
-  if (wait < -LIMIT_TOLD_TOO_LATE_MS || wait > LIMIT_TOO_FAR_MS) return undefined;
-  const bounded = Math.min(Math.max(wait, SHORTEST_LIMIT_MS), LONGEST_LIMIT_MS);
-  return { runAt: Math.round(now + bounded + LIMIT_SPREAD_MS * random()), waitReason: 'rate_limit' };
+/** A limit of the provider is nothing that the task did: it waits, or another agent begins anew with it. */
+function afterLimit(claim: Claim, end: AttemptEnd, error: string, { until, movesOn }: MetLimit): Settlement {
+  if (movesOn)
+    return release(claim, end, `${error}; another agent takes over`, { resumes: false, counts: false });
+  const text = `${error}; the task goes on by itself when the provider does`;
+  return release(claim, end, text, { runAt: until, waitReason: 'rate_limit', resumes: true, counts: false });
+}
+
+function withoutSession(settlement: Settlement): Settlement {
+  return settlement.kind === 'finish'
+    ? { kind: 'finish', outcome: { ...settlement.outcome, sessionId: null } }
+    : { kind: 'release', release: { ...settlement.release, sessionId: null } };
 }
 
 function finish(claim: Claim, end: AttemptEnd, state: FinalState, error: string | null): Settlement {
@@ -160,6 +167,11 @@ function sessionOf(claim: Claim, end: AttemptEnd): string | null {
   return end.verdict.sessionId ?? claim.task.sessionId;
 }
 
+/** The session that the attempt was to go on in. */
+function sessionTried({ task, past }: Claim): string | null {
+  return task.sessionId ?? past?.sessionId ?? null;
+}
+
 /** Back to the queue; unless said otherwise at once, counted, and without using up a retry. */
 function release(
   claim: Claim,
@@ -171,6 +183,7 @@ function release(
     waitReason?: WaitReason | null;
     usesRetry?: boolean;
     counts?: boolean;
+    goneSession?: string | null;
   },
 ): Settlement & { kind: 'release' } {
   return {
@@ -184,6 +197,7 @@ function release(
       usesRetry: how.usesRetry ?? false,
       countsAsAttempt: how.counts ?? true,
       ...NOTHING_MORE,
+      goneSession: how.goneSession ?? null,
     },
   };
 }

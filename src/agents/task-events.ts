@@ -1,6 +1,12 @@
 import type { Log } from '../platform/log.js';
 import type { NewEvent, TaskTopic } from '../protocol/event.js';
-import { type FinalState, isFinal, type TaskProgress, type TaskState } from '../protocol/task.js';
+import {
+  type FinalState,
+  isFinal,
+  type TaskProgress,
+  type TaskState,
+  type WaitReason,
+} from '../protocol/task.js';
 import type { Outcome, StoredTask } from '../tasks/task-store.js';
 import type { StreamSizes } from './attempt-files.js';
 
@@ -26,9 +32,16 @@ export class TaskEvents {
     this.#log = log;
   }
 
-  queued(task: TaskFacts): void {
-    this.#log.info({ taskId: task.id, agent: task.agent, priority: task.priority }, 'Task queued');
-    this.#tell('task:queued', task, 'queued');
+  /** `wait`: why it does not start at once, and when it will; `runAt` in milliseconds since 1970, null where nobody knows. */
+  queued(task: TaskFacts, wait?: { waitReason: WaitReason | null; runAt: number | null }): void {
+    const { waitReason = null, runAt = null } = wait ?? {};
+    const details = {
+      ...(waitReason === null ? {} : { waitReason }),
+      ...(runAt === null ? {} : { runAt: new Date(runAt).toISOString() }),
+    };
+    const facts = { taskId: task.id, agent: task.agent, priority: task.priority, ...details };
+    this.#log.info(facts, waitReason === null ? 'Task queued' : 'Task queued, and waits');
+    this.#tell('task:queued', task, 'queued', details);
   }
 
   /** `by` is the agent that carries it out; `isolated` where it works outside of the project's own tree. */
@@ -36,7 +49,7 @@ export class TaskEvents {
     task: TaskFacts & Pick<StoredTask, 'startedAt'>,
     { by, isolated }: { by: string; isolated: boolean },
   ): void {
-    this.#log.info({ taskId: task.id, agent: by, attempt: task.attempt }, 'Task started');
+    this.#log.info({ taskId: task.id, agent: task.agent, by, attempt: task.attempt }, 'Task started');
     const details = { startedAt: task.startedAt, by, ...(isolated ? { isolated } : {}) };
     this.#tell('task:started', task, 'running', details);
   }

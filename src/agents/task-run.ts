@@ -18,11 +18,13 @@ import { chargeFor, withCharge } from './charge.js';
 import { agentOf } from './command-task.js';
 import type { FaultReport } from './fault-report.js';
 import { LaunchFault } from './launcher.js';
+import type { Circumstances, Permit } from './limits/permit.js';
 import { refusedEnd } from './refused-end.js';
 import { writeResultFile } from './result-file.js';
 import { asCancelled, cutOff, notAccepted, type Settlement, settle, untouched } from './retry-policy.js';
 import type { SettlementWriter } from './settlement-writer.js';
 import type { ShortCommands } from './short-command.js';
+import { noteSurprises } from './surprises.js';
 import type { Verification } from './verification.js';
 import { checkProgress, verificationOf, WorkCheck } from './work-check.js';
 
@@ -44,6 +46,8 @@ export interface TaskRunDeps extends AttemptContext {
   onSettling: (claim: Claim) => void;
   /** Null after a launch that went well. */
   onLaunch: (fault: LaunchFault | null) => void;
+  /** Asked how it went, before it is decided what becomes of the task; see `Admission.ended`. */
+  onEnded: (claim: Claim, permit: Permit | undefined, end: AttemptEnd) => Circumstances;
 }
 
 /** Until a task that could not be launched is tried again. */
@@ -55,11 +59,19 @@ export type RunPhase = 'running' | 'storing' | 'unstored' | 'over';
 /** What becomes of a claim: an attempt that ends; or, without one, a decision. Null where it was left to the next daemon. */
 type Ending = AttemptEnd | Settlement | null;
 
+interface Beginning {
+  agentName: string | null;
+  permit: Permit | undefined;
+  begin: (run: TaskRun) => Promise<Ending>;
+}
+
 /** Carries one claim through: attempt, decision, outcome stored, outcome told. */
 export class TaskRun {
   readonly claim: Claim;
   /** The name of the agent whose limits count; null where the task's agent is unknown. */
   readonly agentName: string | null;
+  /** Undefined where there is no attempt to follow. */
+  readonly permit: Permit | undefined;
   /** When this daemon took it, by `Clock.monotonic`. */
   readonly since: number;
   readonly #deps: TaskRunDeps;
@@ -81,35 +93,37 @@ export class TaskRun {
     claim: Claim,
     settings: AttemptSettings,
     deps: TaskRunDeps,
-    { agentName, begin }: { agentName: string | null; begin: (run: TaskRun) => Promise<Ending> },
+    { agentName, permit, begin }: Beginning,
   ) {
     this.claim = claim;
     this.#deps = deps;
     this.#settings = settings;
     this.since = deps.clock.monotonic();
     this.agentName = agentName;
+    this.permit = permit;
     this.done = this.#carryOut(begin(this));
   }
 
-  /** Begins the attempt that was claimed; `reservedUsd` is what it may cost, null for no bound. */
-  static launch(
-    claim: Claim,
-    catalogue: AgentCatalogue,
-    settings: AttemptSettings,
-    deps: TaskRunDeps,
-    reservedUsd: number | null,
-  ): TaskRun {
+  /** Begins the attempt that was claimed, under the conditions of the permit. */
+  static launch(claim: Claim, permit: Permit, settings: AttemptSettings, deps: TaskRunDeps): TaskRun {
     let agentName: string | null = null;
     try {
-      const resolved = agentOf(claim, catalogue);
+      const resolved = agentOf(claim, permit.by);
       agentName = resolved?.agent.name ?? null;
-      if (resolved === undefined)
-        throw new AiwgdError('INVALID_PARAMS', catalogue.describeUnknown(claim.task.agent));
-      const begin = (run: TaskRun): Promise<Ending> => run.#launch({ ...resolved, reservedUsd });
-      return new TaskRun(claim, settings, deps, { agentName, begin });
+      if (resolved === undefined) throw new AiwgdError('INTERNAL_ERROR', 'Nobody was found for the task');
+      const terms = { ...resolved, reservedUsd: permit.reservedUsd };
+      const begin = (run: TaskRun): Promise<Ending> => run.#launch(terms);
+      return new TaskRun(claim, settings, deps, { agentName, permit, begin });
     } catch (error) {
-      return new TaskRun(claim, settings, deps, { agentName, begin: (run) => run.#unlaunched(error) });
+      const begin = (run: TaskRun): Promise<Ending> => run.#unlaunched(error);
+      return new TaskRun(claim, settings, deps, { agentName, permit, begin });
     }
+  }
+
+  /** Stores a decision about a claim that is never begun. */
+  static settle(claim: Claim, settlement: Settlement, settings: AttemptSettings, deps: TaskRunDeps): TaskRun {
+    const begin = (): Promise<Ending> => Promise.resolve(settlement);
+    return new TaskRun(claim, settings, deps, { agentName: null, permit: undefined, begin });
   }
 
   /** Takes up an attempt that an earlier daemon left: to follow it, to report its end, or to decide without one. */
@@ -121,8 +135,14 @@ export class TaskRun {
     cancelRequested: boolean,
   ): TaskRun {
     const begun = adoptAttempt(claim, catalogue, settings, deps);
+    const permit = begun && {
+      by: { agent: begun.agent, subAgent: null },
+      reservedUsd: begun.reservedUsd,
+      standsIn: false,
+    };
     const run = new TaskRun(claim, settings, deps, {
       agentName: begun?.agent.name ?? null,
+      permit,
       begin: (self) => {
         self.#begun = begun;
         return begun?.attempt.done ?? withoutAttempt(claim, settings, deps, cancelRequested);
@@ -174,11 +194,6 @@ export class TaskRun {
 
   get phase(): RunPhase {
     return this.#phase;
-  }
-
-  /** What was set aside for its attempt; null where no budget holds. */
-  get reservedUsd(): number | null {
-    return this.#begun?.reservedUsd ?? null;
   }
 
   get live(): LiveAttempt {
@@ -240,22 +255,10 @@ export class TaskRun {
   async #settle(end: AttemptEnd | Settlement): Promise<Settlement | null> {
     if ('kind' in end) return end;
     this.#deps.onLaunch(null);
-    this.#noteSurprises(end);
+    noteSurprises(this.#deps.faults, this.agentName, end.verdict);
     const decided = this.#decide(end);
     const settlement = this.#isAccepted(decided) ? decided : await this.#check(decided, end);
     return settlement && withCharge(settlement, this.#begun ? chargeFor(this.claim, this.#begun, end) : null);
-  }
-
-  /** An update of the agent's program may have changed what its words mean: then figures and verdicts may be wrong. */
-  #noteSurprises({ verdict: { surprises } }: AttemptEnd): void {
-    const { faults } = this.#deps;
-    const code = `agents.output.${this.agentName ?? ''}` as const;
-    if (surprises.length === 0) faults.clear(code);
-    else
-      faults.raise(
-        code,
-        `What the agent ${this.agentName} prints is not as expected, is its program newer than this daemon? ${surprises.join(' ')}`,
-      );
   }
 
   /** Whether nothing has to judge what the agent did. */
@@ -305,7 +308,8 @@ export class TaskRun {
   #decide(end: AttemptEnd): Settlement {
     const { claim } = this;
     if (!end.launched) return { kind: 'release', release: untouched(claim, claim.task.error) };
-    return settle(claim, end, this.#deps.clock.now(), this.#deps.random);
+    const circumstances = this.#deps.onEnded(claim, this.permit, end);
+    return settle(claim, end, this.#deps.clock.now(), this.#deps.random, circumstances);
   }
 
   #afterFault(error: unknown): Settlement {
@@ -383,6 +387,8 @@ export class TaskRun {
     const { events } = this.#deps;
     const { task } = this.claim;
     if (settlement.kind === 'finish') events.ended(task, this.#withTotal(settlement.outcome), durationMs);
+    else if (this.permit === undefined && settlement.release.waitReason !== null)
+      events.queued(task, settlement.release);
     else if (settlement.release.runAt !== null)
       events.retrying(task, settlement.release.error, settlement.release.runAt);
     else events.queued(task);

@@ -10,7 +10,7 @@ import { VERSION } from '../protocol/version.js';
 import { OutputFiles } from '../tasks/output-files.js';
 import { Retention } from '../tasks/retention.js';
 import type { StoreThread } from '../tasks/sqlite/store-thread.js';
-import type { TaskStore } from '../tasks/task-store.js';
+import type { StoredTask, TaskStore } from '../tasks/task-store.js';
 import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import { endAgents, leaveAgents } from './agents-end.js';
 import { AutomationHost } from './automation-host.js';
@@ -200,7 +200,8 @@ export class Daemon {
     for (const warning of this.#options.loaded.warnings) log.warn({}, warning);
     const { store, begunAnew } = await openTasks({ paths, clock, log, health, thread: this.#options.thread });
     this.#releases.push('task store', async () => store[Symbol.asyncDispose]());
-    this.#releases.push('tasks.json', exportTasks(this.#ground, store));
+    const holdOf = (task: StoredTask) => this.#parts?.supervisor.holdOf(task);
+    this.#releases.push('tasks.json', exportTasks(this.#ground, store, holdOf));
     const parts = this.#compose(store);
     this.#parts = parts;
     const { supervisor, server, state, automation } = parts;

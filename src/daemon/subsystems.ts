@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { AgentSupervisor } from '../agents/agent-supervisor.js';
+import type { Hold } from '../agents/limits/routes.js';
 import type { EventRouter } from '../events/event-router.js';
 import { RpcServer } from '../ipc/rpc-server.js';
 import type { Clock } from '../platform/clock.js';
@@ -9,7 +10,7 @@ import type { ResultOf } from '../protocol/method-types.js';
 import type { ProjectPaths } from '../protocol/project-paths.js';
 import { VERSION } from '../protocol/version.js';
 import type { OutputFiles } from '../tasks/output-files.js';
-import type { TaskStore } from '../tasks/task-store.js';
+import type { StoredTask, TaskStore } from '../tasks/task-store.js';
 import { TasksExport } from '../tasks/tasks-export.js';
 import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import type { HealthRegister } from './health.js';
@@ -17,6 +18,7 @@ import { type AutomationHandlers, rpcHandlers } from './rpc-handlers.js';
 import type { StopRequest } from './stop-request.js';
 
 import { outputReader } from './task-handlers.js';
+import { waitingTask } from './task-view.js';
 import type { TaskWorkspaces } from './task-workspaces.js';
 
 /** What the daemon lays under all of its subsystems. */
@@ -32,15 +34,17 @@ export interface Ground {
 export function exportTasks(
   { paths, clock, log, router, health }: Ground,
   store: TaskStore,
+  holdOf: (task: StoredTask) => Hold | undefined,
 ): () => Promise<void> {
   const tasksExport = new TasksExport({
     store,
     path: paths.tasksExport,
     clock,
     log,
+    view: (task) => waitingTask(task, holdOf(task)),
     onFault: (error) => health.fault('tasks_export', error),
   });
-  const tap = router.tap(['task:*'], ({ type }) => {
+  const tap = router.tap(['task:*', 'agent.*', 'budget.*'], ({ type }) => {
     if (type !== 'task:output' && type !== 'task:progress') tasksExport.changed();
   });
   return async () => {
@@ -65,6 +69,7 @@ export function makeSupervisor(
     clock,
     log,
     onFault: (code, message) => health.fault(code, message),
+    pausesFile: paths.pauses,
     projectRoot: paths.root,
     owner: `${self?.bootId}:${self?.pid}:${self?.startTime}`,
     agents: agentsConfig(config),

@@ -15,7 +15,7 @@ import type { OutputFiles } from '../tasks/output-files.js';
 import type { StoredTask, TaskStore } from '../tasks/task-store.js';
 import { callingTask } from './calling-task.js';
 import { chatSubmission, submissionOf } from './submissions.js';
-import { listedTask, taskView } from './task-view.js';
+import { listedTask, type Present, taskView } from './task-view.js';
 import type { WorktreeMethod } from './worktree-handlers.js';
 
 export interface TaskHandlerParts {
@@ -40,9 +40,13 @@ export function taskHandlers({ project, store, supervisor, files }: TaskHandlerP
 } {
   const find = (taskId: string): Promise<StoredTask> => existingTask(store, taskId);
   const readOutput = outputReader({ store, files });
+  const presentOf = (task: StoredTask): Present => ({
+    live: supervisor.live(task.id),
+    hold: supervisor.holdOf(task),
+  });
   const page = async ({ limit = DEFAULT_ROWS, ...filter }: TaskFilter): Promise<ResultOf<'task.page'>> => {
     const { tasks, nextCursor } = await store.list({ ...filter, limit });
-    return { tasks: tasks.map((task) => listedTask(task, supervisor.live(task.id))), nextCursor };
+    return { tasks: tasks.map((task) => listedTask(task, presentOf(task))), nextCursor };
   };
   /** With the task whose agent makes the call; what somebody outside has set off stays so. */
   const asCalled = (submission: Submission, call: CallContext): Submission => {
@@ -68,7 +72,7 @@ export function taskHandlers({ project, store, supervisor, files }: TaskHandlerP
     'task.get': async ({ taskId }) => {
       const task = await find(taskId);
       const output = task.attempt === 0 ? null : await files.tail(taskId, task.attempt, OUTPUT_TAIL_BYTES);
-      return taskView(task, supervisor.live(taskId), output);
+      return taskView(task, presentOf(task), output);
     },
     'task.stats': () => store.counts(),
     'task.output': (params) => readOutput(params),

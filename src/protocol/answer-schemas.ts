@@ -102,6 +102,18 @@ export const daemonStatusSchema: Schema<DaemonStatus> = object({
       queued: v.number(),
       maxConcurrency: v.number(),
       tasks: object({ running: v.array(v.string()), queued: v.array(v.string()) }),
+      spentTodayUsd: v.number(),
+      reservedUsd: v.number(),
+      dayLimitUsd: v.nullable(v.number()),
+      paused: v.array(
+        object({
+          provider: v.string(),
+          program: v.string(),
+          agents: v.array(v.string()),
+          until: v.string(),
+          reason: oneOf(['rate_limit', 'overloaded']),
+        }),
+      ),
     }),
     automation: automationSummary,
     file_watcher: jsonObject,

@@ -21,6 +21,8 @@ export interface ProjectPaths {
   /** What sources have seen, and what rules, jobs and gates are at. */
   automation: string;
   tasksExport: string;
+  /** Providers whose limit holds. */
+  pauses: string;
   actions: string;
   events: string;
 }
@@ -43,6 +45,7 @@ export function projectPaths(root: string): ProjectPaths {
     database: join(daemon, 'tasks.db'),
     automation: join(daemon, 'automation.db'),
     tasksExport: join(daemon, 'tasks.json'),
+    pauses: join(daemon, 'provider-pauses.json'),
     actions: join(daemon, 'actions'),
     events: join(daemon, 'events'),
   };

@@ -16,6 +16,17 @@ export interface Health {
   issues: HealthIssue[];
 }
 
+/** A provider that has met a limit: its agents start nothing until it is over. */
+export interface PausedProvider {
+  provider: string;
+  program: string;
+  /** Agents of the configuration that share the limit. */
+  agents: string[];
+  /** When one attempt is sent ahead; ISO 8601, UTC. */
+  until: string;
+  reason: 'rate_limit' | 'overloaded';
+}
+
 /** What `daemon.status` answers. Field names are those that existing clients read. */
 export interface DaemonStatus {
   pid: number;
@@ -34,6 +45,13 @@ export interface DaemonStatus {
       maxConcurrency: number;
       /** Ids; of the queue at most the first 100. */
       tasks: { running: string[]; queued: string[] };
+      /** What the attempts that ended today are counted with, in dollars. */
+      spentTodayUsd: number;
+      /** What running attempts may cost at most, as far as a budget bounds them. */
+      reservedUsd: number;
+      /** `budget.per_day_usd`; null for no bound. */
+      dayLimitUsd: number | null;
+      paused: PausedProvider[];
     };
     automation: AutomationStatus & { gatesPending: number };
     file_watcher: Record<string, unknown>;

@@ -76,7 +76,7 @@ function storedTask(
   return {
     id: core.id,
     prompt: core.prompt,
-    conversation: null,
+    conversation: textOf(task['conversation']),
     agent: textOf(task['agent']),
     priority: wholeNumberOf(task['priority']) ?? 0,
     state: ended || runs ? core.state : 'queued',
@@ -109,7 +109,7 @@ function outcomeOf(task: Record<string, unknown>, ended: boolean) {
     outputBytes: ended ? (wholeNumberOf(task['outputBytes']) ?? 0) : 0,
     exitCode: ended ? wholeNumberOf(task['exitCode']) : null,
     signal: ended ? textOf(task['signal']) : null,
-    costUsd: ended && typeof task['costUsd'] === 'number' ? task['costUsd'] : null,
+    costUsd: typeof task['costUsd'] === 'number' ? task['costUsd'] : null,
     usage: ended && isRecord(task['usage']) ? task['usage'] : null,
   };
 }

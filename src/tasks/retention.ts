@@ -68,7 +68,9 @@ export class Retention {
       const ids = await store.endedBefore(clock.now() - this.#days * DAY_MS, SLICE_TASKS);
       // Files first: whatever is cut off in between is found again by its task.
       for (const id of ids) await this.#removeFiles(id);
-      if (ids.length > 0) log.debug({ count: await store.forget(ids) }, 'Forgot tasks that ended long ago.');
+      // Also of no task: what is kept besides them (see `TaskStore.forget`) grows old, too.
+      const count = await store.forget(ids);
+      if (count > 0) log.debug({ count }, 'Forgot tasks that ended long ago.');
       return ids.length < SLICE_TASKS ? SWEEP_EVERY_MS : SLICE_PAUSE_MS;
     } catch (error) {
       log.warn({ err: messageOf(error) }, 'Old tasks could not be removed; tried again in an hour.');

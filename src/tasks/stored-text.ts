@@ -9,14 +9,35 @@ export function storedText<T extends string | null | undefined>(text: T): T {
   return (typeof text === 'string' ? text.replace(UNSTORABLE, '\u{fffd}') : text) as T;
 }
 
-/** Throws INVALID_PARAMS for a NUL in any text of a new task: nobody can pass one on to a program. */
-export function refuseNul(task: NewTask): void {
-  for (const field of ['prompt', 'agent', 'key', 'once', 'cwd', 'ruleId', 'causedBy'] as const) {
+const TEXTS = [
+  'prompt',
+  'agent',
+  'key',
+  'once',
+  'cwd',
+  'ruleId',
+  'causedBy',
+  'conversation',
+  'resumes',
+] as const satisfies readonly (keyof NewTask)[];
+
+/**
+ * Throws INVALID_PARAMS for a NUL in any text of a new task, which nobody can pass on to a program, and for one that is
+ * to go on in two ways.
+ */
+export function checkNewTask(task: NewTask): void {
+  for (const field of TEXTS) {
     if (task[field]?.includes('\0')) {
       throw new AiwgdError('INVALID_PARAMS', `The task's ${field} holds a NUL character; take it out.`, {
         data: { field },
       });
     }
+  }
+  if (task.conversation !== null && task.resumes !== null) {
+    throw new AiwgdError(
+      'INVALID_PARAMS',
+      'A task goes on in a conversation or from another task; give one of the two.',
+    );
   }
 }
 

@@ -113,8 +113,9 @@ export interface NewTask {
   /** Name of the conversation it is to go on; null for none. */
   conversation: string | null;
   /**
-   * Id of a task whose conversation it is to go on, begun by this where that task has none yet. An unknown id refuses the
-   * submission (NOT_FOUND). Not together with `conversation`.
+   * Id of a task whose conversation it is to go on, begun by this where that task has none yet (as `task:<its id>`). It
+   * takes that task's agent where it names none. An unknown id refuses the submission (NOT_FOUND). Not together with
+   * `conversation`.
    */
   resumes: string | null;
 }
@@ -239,6 +240,15 @@ export interface ClaimRequest {
   apart?: { agent: string; limit: number };
 }
 
+/** Which waiting tasks are to look anew. */
+export interface WakeRequest {
+  waitReason: WaitReason;
+  /** Only tasks of this rule. */
+  ruleId?: string;
+  /** So many at most. */
+  limit?: number;
+}
+
 /**
  * The durable queue. It knows order, leases and states; when to retry, time out or give up is decided by its caller.
  * A promise that resolves means: on disk, and still there after a power cut. Operations handed in one after another
@@ -281,6 +291,8 @@ export interface TaskStore extends AsyncDisposable {
   get(id: string): Promise<StoredTask | undefined>;
   list(query: ListQuery): Promise<TaskPage>;
   counts(): Promise<TaskCounts>;
+  /** Makes waiting tasks ready now, the best of them first; answers how many. */
+  wake(request: WakeRequest): Promise<number>;
   /** When the next waiting task becomes ready, in milliseconds since 1970; null when none waits. */
   nextRunAt(): Promise<number | null>;
   /** Up to `limit` tasks that ended before `before`, the earliest first: their files go, and then they are forgotten. */
@@ -292,7 +304,7 @@ export interface TaskStore extends AsyncDisposable {
   endedSince(from: { at: number; id?: string }, limit: number): Promise<EndedTask[]>;
   /** What attempts cost. Charges are kept for 400 days, also of tasks that are forgotten. */
   spend(query: SpendQuery): Promise<SpendRow[]>;
-  /** Forgets those of the tasks that have ended; returns how many. */
+  /** Forgets those of the tasks that have ended, and returns how many; and some of the charges that are old enough, if any. */
   forget(ids: readonly string[]): Promise<number>;
   /**
    * Takes in tasks of another store with their ids and states; those whose id is taken are left out. A running one has

@@ -22,6 +22,8 @@ export interface TasksExportOptions {
   path: string;
   clock: Clock;
   log: Log;
+  /** A queued task as clients see it; as it is stored where absent. */
+  view?: (task: StoredTask) => StoredTask;
   /** Told of each export that failed (a full disk, say; the file is then the one before), and undefined when it is over. */
   onFault: (error: unknown) => void;
 }
@@ -131,7 +133,7 @@ export class TasksExport {
   }
 
   async #writeTasks(file: FileHandle): Promise<void> {
-    const { store, clock } = this.#options;
+    const { store, clock, view = (task) => task } = this.#options;
     const updatedAt = new Date(clock.now()).toISOString();
     const [newest] = (await store.list({ limit: 1 })).tasks;
     const head = { version: 1, updatedAt, newest: newest?.id ?? null };
@@ -139,7 +141,7 @@ export class TasksExport {
     let separator = '\n';
     const write = async (tasks: readonly StoredTask[]): Promise<void> => {
       const lines = tasks.map((task) => {
-        const line = separator + JSON.stringify({ ...task, output: null });
+        const line = separator + JSON.stringify({ ...task, progress: null, output: null });
         separator = ',\n';
         return line;
       });
@@ -149,7 +151,7 @@ export class TasksExport {
     const queued: number[] = [];
     for await (const page of pagesOf(store, 'queued')) {
       for (const { id } of page) queued.push(seqOf(id) ?? -1);
-      await write(page);
+      await write(page.map(view));
     }
     for await (const page of pagesOf(store, 'running'))
       await write(page.filter(({ id }) => !includes(queued, id)));

@@ -2,12 +2,14 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../platform/clock.js';
 import { AiwgdError } from '../protocol/errors.js';
 import { isFinal, TASK_STATES, type TaskCounts, type TaskState } from '../protocol/task.js';
+import { conversationOfTask, historyOf, storedFeedback } from '../tasks/conversation-texts.js';
 import { parseListQuery, requireWholeNumber } from '../tasks/list-query.js';
-import { refuseNul, storedText, toJson } from '../tasks/stored-text.js';
+import { checkNewTask, storedText, toJson } from '../tasks/stored-text.js';
 import { seqOf, taskIdOf } from '../tasks/task-id.js';
 import type {
   Claim,
   ClaimRequest,
+  ConversationPast,
   EndedTask,
   Heartbeat,
   ListQuery,
@@ -22,28 +24,24 @@ import type {
   TaskLaunch,
   TaskPage,
   TaskStore,
+  WakeRequest,
 } from '../tasks/task-store.js';
-
-interface Entry {
-  seq: number;
-  task: StoredTask;
-  fence: number;
-  owner: string | null;
-  leaseUntil: number;
-  attemptId: string;
-  cancelRequested: boolean;
-  once: string | null;
-  /** As JSON. */
-  launch: string | null;
-  retries: number;
-  retriesLeft: number;
-  takeovers: number;
-}
+import {
+  byTurn,
+  type Entry,
+  endOf,
+  importedEntry,
+  NO_HOLDER,
+  NO_TRACE,
+  newStoredTask,
+} from './memory-entry.js';
+import { MemoryLedger } from './memory-ledger.js';
 
 /** A `TaskStore` without a disk: every promise of the interface but durability. */
 export class MemoryTaskStore implements TaskStore {
   readonly #clock: Clock;
-  readonly #entries = new Map<number, Entry>();
+  readonly #ledger = new MemoryLedger();
+  #entries = new Map<number, Entry>();
   #lastSeq = 0;
   #closed = false;
 
@@ -53,25 +51,75 @@ export class MemoryTaskStore implements TaskStore {
 
   async submit(tasks: readonly NewTask[]): Promise<Submitted[]> {
     this.#checkOpen();
-    tasks.forEach(refuseNul);
+    tasks.forEach(checkNewTask);
     const jsons = tasks.map((task) => toJson(task.metadata, 'metadata'));
     const launches = tasks.map(({ launch }) => (launch === null ? null : toJson(launch, 'launch')));
-    return tasks.map((task, index) => {
-      const held = this.#heldFor(task);
-      if (held !== undefined) return { id: held.task.id, state: held.task.state, deduped: true };
-      this.#lastSeq += 1;
-      const stored = newStoredTask(this.#lastSeq, task, jsons[index] ?? '{}', this.#iso());
-      this.#entries.set(this.#lastSeq, {
-        ...NO_HOLDER,
-        seq: this.#lastSeq,
-        task: stored,
-        once: storedText(task.once),
-        launch: launches[index] ?? null,
-        retries: task.retries,
-        retriesLeft: task.retries,
-      });
-      return { id: stored.id, state: 'queued', deduped: false };
-    });
+    const before = { entries: this.#entries, lastSeq: this.#lastSeq };
+    // Only a task that is to go on from another can be refused from here on; then none of them is stored.
+    if (tasks.some(({ resumes }) => resumes !== null)) this.#entries = structuredClone(this.#entries);
+    try {
+      return tasks.map((task, index) => this.#submitOne(task, jsons[index] ?? '{}', launches[index] ?? null));
+    } catch (error) {
+      this.#entries = before.entries;
+      this.#lastSeq = before.lastSeq;
+      throw error;
+    }
+  }
+
+  #submitOne(task: NewTask, metadata: string, launch: string | null): Submitted {
+    const held = this.#heldFor(task);
+    if (held !== undefined) return { id: held.task.id, state: held.task.state, deduped: true };
+    const original = task.resumes === null ? undefined : this.#resumed(task.resumes);
+    this.#lastSeq += 1;
+    const stored = newStoredTask(this.#lastSeq, task, metadata, this.#iso());
+    const entry = {
+      ...NO_HOLDER,
+      seq: this.#lastSeq,
+      task: stored,
+      once: storedText(task.once),
+      launch,
+      retries: task.retries,
+      retriesLeft: task.retries,
+    };
+    this.#entries.set(entry.seq, entry);
+    stored.agent ??= original?.agent ?? null;
+    this.#enter(entry, original?.conversation ?? stored.conversation);
+    return { id: stored.id, state: 'queued', deduped: false };
+  }
+
+  /** The task whose conversation is to go on; it has one afterwards. */
+  #resumed(id: string): StoredTask {
+    const entry = this.#find(id);
+    if (entry === undefined) throw new AiwgdError('NOT_FOUND', `There is no task ${id} to go on from.`);
+    if (entry.task.conversation === null) this.#enter(entry, conversationOfTask(id));
+    return entry.task;
+  }
+
+  #enter(entry: Entry, conversation: string | null): void {
+    entry.task.conversation = conversation;
+    if (conversation === null) return;
+    const other = this.#conversing(conversation).find(({ seq }) => seq !== entry.seq);
+    entry.root = other?.root ?? entry.seq;
+  }
+
+  #conversing(conversation: string): Entry[] {
+    return [...this.#entries.values()]
+      .filter(({ task }) => task.conversation === conversation)
+      .toSorted((a, b) => a.seq - b.seq);
+  }
+
+  #forgetSession(entry: Entry, sessionId: string): void {
+    const { conversation } = entry.task;
+    const others = conversation === null ? [] : this.#conversing(conversation);
+    for (const { task } of [entry, ...others]) if (task.sessionId === sessionId) task.sessionId = null;
+  }
+
+  /** Whether no other task of its conversation runs or comes first. */
+  #hasTurn({ seq, task }: Entry): boolean {
+    if (task.conversation === null) return true;
+    return !this.#conversing(task.conversation).some(
+      (other) => other.task.state === 'running' || (other.task.state === 'queued' && other.seq < seq),
+    );
   }
 
   async claim({ owner, limit, leaseMs, exceptAgents = [], apart }: ClaimRequest): Promise<Claim[]> {
@@ -84,8 +132,8 @@ export class MemoryTaskStore implements TaskStore {
         Object.assign(task, { runAt: null, waitReason: null });
     }
     const ready = this.#inState('queued')
-      .filter(({ task }) => task.runAt === null)
-      .toSorted((a, b) => b.task.priority - a.task.priority || a.seq - b.seq);
+      .filter((entry) => entry.task.runAt === null && this.#hasTurn(entry))
+      .toSorted(byTurn);
     const isApart = ({ task }: Entry): boolean => apart !== undefined && task.agent === apart.agent;
     const shared = ready.filter((entry) => !isApart(entry) && !exceptAgents.includes(entry.task.agent));
     const taken = [...shared.slice(0, limit), ...ready.filter(isApart).slice(0, apart?.limit)];
@@ -99,7 +147,7 @@ export class MemoryTaskStore implements TaskStore {
       entry.cancelRequested = false;
       Object.assign(entry.task, NO_TRACE, { state: 'running', startedAt: this.#iso(), waitReason: null });
       entry.task.attempt += 1;
-      return claimOf(entry);
+      return this.#claimOf(entry);
     });
   }
 
@@ -122,9 +170,12 @@ export class MemoryTaskStore implements TaskStore {
     const usage = outcome.usage === null ? null : toJson(outcome.usage, 'usage');
     const entry = this.#held(token);
     if (entry === undefined) return false;
+    const { charge, ...end } = outcome;
+    this.#ledger.charge(entry, charge, this.#clock.now());
     Object.assign(entry, { owner: null, cancelRequested: false });
-    Object.assign(entry.task, outcome, {
+    Object.assign(entry.task, end, {
       pid: null,
+      costUsd: entry.task.costUsd ?? end.costUsd,
       completedAt: this.#iso(),
       usage: usage === null ? null : (JSON.parse(usage) as Record<string, unknown>),
       result: storedText(outcome.result),
@@ -139,6 +190,8 @@ export class MemoryTaskStore implements TaskStore {
     const entry = this.#held(token);
     if (entry === undefined) return false;
     const cancelled = entry.cancelRequested;
+    this.#ledger.charge(entry, release.charge, this.#clock.now());
+    entry.feedback = storedFeedback(release.feedback) ?? entry.feedback;
     if (release.usesRetry) entry.retriesLeft = Math.max(0, entry.retriesLeft - 1);
     Object.assign(entry, { owner: null, cancelRequested: false });
     const { task } = entry;
@@ -152,6 +205,7 @@ export class MemoryTaskStore implements TaskStore {
     task.error = storedText(release.error);
     task.sessionId = storedText(release.sessionId);
     task.outputBytes = release.outputBytes;
+    if (release.goneSession !== null) this.#forgetSession(entry, storedText(release.goneSession));
     return true;
   }
 
@@ -167,7 +221,7 @@ export class MemoryTaskStore implements TaskStore {
       .map((entry) => {
         Object.assign(entry, { fence: entry.fence + 1, owner, leaseUntil: now + leaseMs });
         entry.takeovers += 1;
-        return claimOf(entry);
+        return this.#claimOf(entry);
       });
   }
 
@@ -195,9 +249,9 @@ export class MemoryTaskStore implements TaskStore {
     if (holder !== undefined) {
       throw new AiwgdError('CONFLICT', `${id} cannot be queued again: ${holder.task.id} has the same key.`);
     }
-    Object.assign(entry, { retriesLeft: entry.retries, takeovers: 0 });
+    Object.assign(entry, { retriesLeft: entry.retries, takeovers: 0, feedback: null });
     Object.assign(entry.task, NO_TRACE, { state: 'queued', startedAt: null, completedAt: null, attempt: 0 });
-    Object.assign(entry.task, { sessionId: null, runAt: null, waitReason: null });
+    Object.assign(entry.task, { sessionId: null, runAt: null, waitReason: null, costUsd: null });
     return true;
   }
 
@@ -226,6 +280,17 @@ export class MemoryTaskStore implements TaskStore {
     const counts = { total: this.#entries.size } as TaskCounts;
     for (const state of TASK_STATES) counts[state] = this.#inState(state).length;
     return counts;
+  }
+
+  async wake({ waitReason, ruleId, limit }: WakeRequest): Promise<number> {
+    this.#checkOpen();
+    const waiting = this.#inState('queued')
+      .filter(({ task }) => task.runAt !== null && task.waitReason === waitReason)
+      .filter(({ task }) => ruleId === undefined || task.ruleId === ruleId)
+      .toSorted(byTurn)
+      .slice(0, limit);
+    for (const { task } of waiting) Object.assign(task, { runAt: null, waitReason: null });
+    return waiting.length;
   }
 
   async nextRunAt(): Promise<number | null> {
@@ -260,12 +325,14 @@ export class MemoryTaskStore implements TaskStore {
       .map(({ seq, state, at: endedAt }) => ({ id: taskIdOf(seq), state, at: endedAt }));
   }
 
-  async spend(_query: SpendQuery): Promise<SpendRow[]> {
-    return [];
+  async spend(query: SpendQuery): Promise<SpendRow[]> {
+    this.#checkOpen();
+    return this.#ledger.spend(query);
   }
 
   async forget(ids: readonly string[]): Promise<number> {
     this.#checkOpen();
+    this.#ledger.prune(this.#clock.now());
     const seqs = ids.map((id) => seqOf(id) ?? -1);
     return seqs.filter((seq) => {
       const entry = this.#entries.get(seq);
@@ -275,12 +342,13 @@ export class MemoryTaskStore implements TaskStore {
 
   async import(tasks: readonly StoredTask[]): Promise<number> {
     this.#checkOpen();
-    const entries = tasks.map(importedEntry);
+    const entries = tasks.map(importedEntry).toSorted((a, b) => a.seq - b.seq);
     return entries.filter((entry) => {
       if (this.#entries.has(entry.seq)) return false;
       const { task } = entry;
       if (!isFinal(task.state) && task.key !== null && this.#activeByKey(task.key)) task.key = null;
       this.#entries.set(entry.seq, entry);
+      this.#enter(entry, task.conversation);
       this.#lastSeq = Math.max(this.#lastSeq, entry.seq);
       return true;
     }).length;
@@ -322,80 +390,31 @@ export class MemoryTaskStore implements TaskStore {
     const entry = this.#entries.get(Number(seq));
     return entry?.task.state === 'running' && String(entry.fence) === fence ? entry : undefined;
   }
-}
 
-const NO_HOLDER = {
-  fence: 0,
-  owner: null,
-  leaseUntil: 0,
-  attemptId: '',
-  cancelRequested: false,
-  takeovers: 0,
-};
+  #claimOf(entry: Entry): Claim {
+    const task = structuredClone(entry.task);
+    const past = this.#pastOf(entry);
+    return {
+      task,
+      token: `${entry.seq}.${entry.fence}`,
+      attemptId: entry.attemptId,
+      launch: entry.launch === null ? null : (JSON.parse(entry.launch) as TaskLaunch),
+      retriesLeft: entry.retriesLeft,
+      takeovers: entry.takeovers,
+      past,
+      baseline: this.#ledger.baseline(task.sessionId ?? past?.sessionId ?? null),
+      feedback: entry.feedback,
+      spentUsd: task.costUsd ?? 0,
+    };
+  }
 
-/** What an attempt leaves on a task, taken away. */
-const NO_TRACE = {
-  pid: null,
-  result: null,
-  error: null,
-  outputBytes: 0,
-  exitCode: null,
-  signal: null,
-  costUsd: null,
-  usage: null,
-};
-
-function newStoredTask(seq: number, task: NewTask, metadata: string, createdAt: string): StoredTask {
-  return {
-    ...NO_TRACE,
-    id: taskIdOf(seq),
-    prompt: storedText(task.prompt),
-    agent: storedText(task.agent),
-    priority: task.priority,
-    state: 'queued',
-    createdAt,
-    startedAt: null,
-    completedAt: null,
-    metadata: JSON.parse(metadata) as Record<string, unknown>,
-    attempt: 0,
-    maxAttempts: task.maxAttempts,
-    timeoutMs: task.timeoutMs,
-    runAt: task.runAt === null ? null : new Date(task.runAt).toISOString(),
-    waitReason: task.waitReason,
-    key: storedText(task.key),
-    cwd: storedText(task.cwd),
-    sessionId: null,
-    source: task.source,
-    ruleId: storedText(task.ruleId),
-    causedBy: storedText(task.causedBy),
-    conversation: storedText(task.conversation),
-  };
-}
-
-function importedEntry(task: StoredTask): Entry {
-  const seq = seqOf(task.id);
-  if (seq === undefined) throw new AiwgdError('INVALID_PARAMS', `"${task.id}" is no task id.`);
-  const ended = isFinal(task.state) ? (task.completedAt ?? task.createdAt) : null;
-  const runAt = task.state === 'queued' ? task.runAt : null;
-  const copy = structuredClone({ ...task, completedAt: ended, runAt });
-  return { ...NO_HOLDER, seq, task: copy, once: null, launch: null, retries: 0, retriesLeft: 0 };
-}
-
-function claimOf(entry: Entry): Claim {
-  return {
-    task: structuredClone(entry.task),
-    token: `${entry.seq}.${entry.fence}`,
-    attemptId: entry.attemptId,
-    launch: entry.launch === null ? null : (JSON.parse(entry.launch) as TaskLaunch),
-    retriesLeft: entry.retriesLeft,
-    takeovers: entry.takeovers,
-    past: null,
-    baseline: null,
-    feedback: null,
-    spentUsd: 0,
-  };
-}
-
-function endOf({ task }: Entry): number {
-  return Date.parse(task.completedAt ?? task.createdAt);
+  #pastOf({ seq, root, task: { conversation } }: Entry): ConversationPast | null {
+    if (conversation === null) return null;
+    const tasks = this.#conversing(conversation).map(({ task }) => task);
+    return {
+      root: taskIdOf(root ?? seq),
+      sessionId: tasks.findLast(({ sessionId }) => sessionId !== null)?.sessionId ?? null,
+      history: historyOf(tasks.filter(({ state }) => state === 'completed').toReversed()),
+    };
+  }
 }

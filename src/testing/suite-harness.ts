@@ -1,5 +1,5 @@
 import { AiwgdError } from '../protocol/errors.js';
-import type { NewTask, Outcome, Release, TaskStore } from '../tasks/task-store.js';
+import type { Charge, NewTask, Outcome, Release, TaskStore } from '../tasks/task-store.js';
 import { FakeClock } from './fake-clock.js';
 
 /** The part of vitest (or of a test runner like it) that the suite uses. */
@@ -68,6 +68,20 @@ export const BACK: Release = {
   feedback: null,
   goneSession: null,
 };
+
+/** What an attempt cost, for tests. */
+export function charge(fields: Partial<Charge> = {}): Charge {
+  return {
+    attemptId: 'attempt-1',
+    agent: 'claude',
+    costUsd: 0.25,
+    tokens: { input: 100, cachedInput: 40, output: 7 },
+    countedUsd: fields.costUsd ?? 0.25,
+    sessionId: 's-1',
+    sessionTotals: null,
+    ...fields,
+  };
+}
 
 export const LEASE_MS = 60_000;
 

@@ -11,6 +11,8 @@ import {
   type TestTools,
   withStore,
 } from './suite-harness.js';
+import { taskChargesSuite } from './task-charges-suite.js';
+import { taskConversationsSuite } from './task-conversations-suite.js';
 import { taskRecordsSuite } from './task-records-suite.js';
 
 /** What every `TaskStore` promises, as tests. Call it once per engine. */
@@ -224,6 +226,28 @@ export function taskStoreSuite(name: string, engine: TaskStoreEngine, tools: Tes
       expect(await store.nextRunAt()).toBe(null);
     });
 
+    it('wakes tasks that wait, the best first, and no others', async (store, clock) => {
+      const runAt = clock.now() + 500;
+      await store.submit([
+        newTask({ runAt, waitReason: 'budget', ruleId: 'r' }),
+        newTask({ runAt, waitReason: 'budget', ruleId: 'r', priority: 1 }),
+        newTask({ runAt, waitReason: 'delay', ruleId: 'r' }),
+        newTask({ runAt, waitReason: 'budget' }),
+      ]);
+      expect(await store.wake({ waitReason: 'budget', ruleId: 'none' })).toBe(0);
+      expect(await store.wake({ waitReason: 'budget', ruleId: 'r', limit: 1 })).toBe(1);
+      expect(await store.get('task-0002')).toMatchObject({ state: 'queued', runAt: null, waitReason: null });
+      expect(await store.get('task-0001')).toMatchObject({ waitReason: 'budget' });
+      expect(await store.wake({ waitReason: 'budget' })).toBe(2);
+      expect(idsOf((await claim(store, 9)).map(({ task }) => task))).toEqual([
+        'task-0002',
+        'task-0001',
+        'task-0004',
+      ]);
+      expect(await store.wake({ waitReason: 'budget' })).toBe(0);
+      expect(await store.nextRunAt()).toBe(runAt);
+    });
+
     it('begins an attempt with an id of its own', async (store) => {
       await store.submit([newTask({ retries: 2 })]);
       const first = await claimOne(store);
@@ -246,8 +270,9 @@ export function taskStoreSuite(name: string, engine: TaskStoreEngine, tools: Tes
       expect(await store.finish(token, { ...DONE, result: 'nul \0' })).toBe(true);
       expect(await store.finish(token, { ...DONE, state: 'failed' })).toBe(false);
       expect(await store.release(token, BACK)).toBe(false);
+      const { charge: _, ...end } = DONE;
       expect(await store.get('task-0001')).toMatchObject({
-        ...DONE,
+        ...end,
         result: 'nul \u{fffd}',
         pid: null,
         completedAt: new Date(clock.now()).toISOString(),
@@ -334,4 +359,6 @@ export function taskStoreSuite(name: string, engine: TaskStoreEngine, tools: Tes
   });
 
   taskRecordsSuite(name, engine, tools);
+  taskChargesSuite(name, engine, tools);
+  taskConversationsSuite(name, engine, tools);
 }

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentSupervisor } from '#aiwgd/agents/agent-supervisor.js';
+import { NO_BOUNDS } from '#aiwgd/agents/money/budget.js';
 import { systemClock } from '#aiwgd/platform/clock.js';
 import { openSqliteTaskStore } from '#aiwgd/tasks/sqlite/sqlite-task-store.js';
 
@@ -12,7 +13,8 @@ const { store } = await openSqliteTaskStore({ path: join(root, 'tasks.db'), cloc
 const supervisor = new AgentSupervisor({
   store,
   agents: { default_agent: 'sh', agents: { sh: { provider: 'command', command: ['sh', '-s'] } } },
-  settings: { maxParallel: 1, actionTimeoutMs: 60_000, killGraceMs: 300 },
+  settings: { maxParallel: 1, actionTimeoutMs: 60_000, killGraceMs: 300, budget: NO_BOUNDS },
+  pausesFile: join(root, 'pauses.json'),
   projectRoot: root,
   attemptFolder: (taskId, attempt) => join(root, 'actions', taskId, `attempt-${attempt}`),
   publish: () => {},

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AgentsConfig } from '#aiwgd/agents/agent-config.js';
 import { AgentSupervisor, type SupervisorSettings } from '#aiwgd/agents/agent-supervisor.js';
+import { NO_BOUNDS } from '#aiwgd/agents/money/budget.js';
 import { type Clock, systemClock } from '#aiwgd/platform/clock.js';
 import { linuxPids, readMarks } from '#aiwgd/platform/process-table.js';
 import type { NewEvent } from '#aiwgd/protocol/event.js';
@@ -47,7 +48,13 @@ export class Rig implements AsyncDisposable {
     const clock = options.clock ?? systemClock;
     this.clock = clock;
     this.store = options.store ?? new MemoryTaskStore(clock);
-    this.settings = { maxParallel: 2, actionTimeoutMs: 60_000, killGraceMs: 300, ...options.settings };
+    this.settings = {
+      maxParallel: 2,
+      actionTimeoutMs: 60_000,
+      killGraceMs: 300,
+      budget: NO_BOUNDS,
+      ...options.settings,
+    };
     this.#agents = options.agents ?? {};
     const note = (fields: object, message: string): void => {
       this.logged.push(JSON.stringify({ ...fields, message }));
@@ -58,6 +65,7 @@ export class Rig implements AsyncDisposable {
       settings: this.settings,
       projectRoot: this.root,
       attemptFolder: (taskId, attempt) => this.folder(taskId, attempt),
+      pausesFile: join(this.root, 'pauses.json'),
       publish: (event) => this.events.push(event),
       clock,
       log: { debug: note, info: note, warn: note, error: note },

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from '@photostructure/sqlite';
 import { expect, it } from 'vitest';
-import { newTask } from '#aiwgd/testing/index.js';
+import { charge, DONE, newTask } from '#aiwgd/testing/index.js';
 import { openStore, temporaryFolder } from './open-store.js';
 
 const VERSION_1 = readFileSync(join(import.meta.dirname, 'version-1.sql'), 'utf8');
@@ -11,6 +11,13 @@ const VERSION_1 = readFileSync(join(import.meta.dirname, 'version-1.sql'), 'utf8
 const VERSION_2 = `${VERSION_1}
 ALTER TABLE tasks ADD COLUMN takeovers INTEGER NOT NULL DEFAULT 0;
 PRAGMA user_version = 2;`;
+
+/** What version 3 added. */
+const VERSION_3 = `${VERSION_2}
+ALTER TABLE tasks ADD COLUMN once TEXT;
+ALTER TABLE task_inputs ADD COLUMN launch TEXT;
+CREATE UNIQUE INDEX tasks_once ON tasks (once) WHERE once IS NOT NULL;
+PRAGMA user_version = 3;`;
 
 function oldFolder(sql: string): string {
   const folder = temporaryFolder();
@@ -26,6 +33,7 @@ const REAP = { owner: 'me', leaseMs: 1000, limit: 5, othersAreDead: true };
 it.each([
   [1, VERSION_1],
   [2, VERSION_2],
+  [3, VERSION_3],
 ])('a database of version %i is taken on with all its tasks', async (_version, sql) => {
   const folder = oldFolder(sql);
   const { store, damaged } = await openStore(folder);
@@ -62,9 +70,36 @@ it.each([
     { id: 'task-0009', deduped: false },
     { id: 'task-0009', deduped: true },
   ]);
+  // An old task, even a running one, can be gone on from; its attempt is charged like any other.
+  const [resumed] = await store.submit([newTask({ resumes: 'task-0003' })]);
+  expect(await store.claim({ owner: 'me', limit: 5, leaseMs: 1000 })).toMatchObject([
+    {
+      task: { id: 'task-0008', conversation: null },
+      past: null,
+      baseline: null,
+      feedback: null,
+      spentUsd: 0,
+    },
+    { task: { id: 'task-0009' } },
+  ]);
+  await store.finish(taken?.token ?? '', { ...DONE, charge: charge({ attemptId: taken?.attemptId ?? '' }) });
+  expect(await store.get('task-0003')).toMatchObject({ costUsd: 0.25, conversation: 'task:task-0003' });
+  const [follower] = await store.claim({ owner: 'me', limit: 5, leaseMs: 1000 });
+  expect(follower).toMatchObject({
+    task: { id: resumed?.id },
+    past: { root: 'task-0003', sessionId: 's-1' },
+  });
+  expect(await store.spend({ since: 0, by: 'task', limit: 5 })).toMatchObject([
+    { key: 'task-0003', costUsd: 0.25 },
+  ]);
   await store[Symbol.asyncDispose]();
 
   // What it has counted is still there after the next open.
   const again = (await openStore(folder)).store;
-  expect(await again.reap({ ...REAP, owner: 'you' })).toMatchObject([{ takeovers: 2 }, { takeovers: 1 }]);
+  expect(await again.reap({ ...REAP, owner: 'you' })).toMatchObject([
+    { takeovers: 1, task: { id: 'task-0005' } },
+    { takeovers: 1 },
+    { takeovers: 1 },
+    { takeovers: 1, task: { id: 'task-0010' } },
+  ]);
 });

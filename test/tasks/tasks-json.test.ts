@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { DamagedTasksFileError, importOriginal, keepDamagedTasksFile } from '#aiwgd/tasks/import-original.js';
 import type { StoredTask } from '#aiwgd/tasks/task-store.js';
 import { TasksExport } from '#aiwgd/tasks/tasks-export.js';
-import { FakeClock, MemoryTaskStore, newTask } from '#aiwgd/testing/index.js';
+import { BACK, charge, FakeClock, MemoryTaskStore, newTask } from '#aiwgd/testing/index.js';
 import { noLog, openStore, temporaryFolder } from './open-store.js';
 
 const ORIGINAL = {
@@ -139,6 +139,7 @@ describe('TasksExport', () => {
           costUsd: null,
           usage: null,
           outputBytes: 0,
+          charge: null,
         });
       }
     }
@@ -155,6 +156,31 @@ describe('TasksExport', () => {
     });
     expect(readdirSync(join(path, '..'))).toEqual(['tasks.json']);
     expect((await importOriginal(path)).length).toBe(350);
+  });
+
+  it('keeps what a task has to go on with, for a store that takes it in', async () => {
+    const { store, tasks, read, path } = setUp();
+    await store.submit([newTask({ conversation: 'c' }), newTask({ conversation: 'c' }), newTask()]);
+    const [first] = await store.claim({ owner: 'me', limit: 1, leaseMs: 1000 });
+    const cost = charge({ costUsd: 0.5 });
+    await store.release(first?.token ?? '', { ...BACK, runAt: 2e12, waitReason: 'retry', charge: cost });
+    tasks.changed();
+    await tasks.close();
+    const exported = read().tasks.find(({ id }) => id === 'task-0001');
+    expect(exported).toMatchObject({ conversation: 'c', progress: null, output: null, costUsd: 0.5 });
+
+    const { store: other } = await openStore(temporaryFolder());
+    await other.import(await importOriginal(path));
+    expect(await other.get('task-0001')).toMatchObject({
+      conversation: 'c',
+      costUsd: 0.5,
+      runAt: exported?.runAt,
+    });
+    const claims = await other.claim({ owner: 'me', limit: 5, leaseMs: 1000 });
+    expect(claims.map(({ task: { id } }) => id)).toEqual(['task-0003']);
+    await other.requestCancel('task-0001');
+    const [next] = await other.claim({ owner: 'me', limit: 5, leaseMs: 1000 });
+    expect(next).toMatchObject({ task: { id: 'task-0002' }, past: { root: 'task-0001' } });
   });
 
   it('writes at most once a second, and nothing where nothing changed', async () => {

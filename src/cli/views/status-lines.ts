@@ -36,6 +36,27 @@ function row(label: string, text: string): string {
   return `${label.padEnd(LABEL_WIDTH)}${text}`;
 }
 
+/** What keeps agents back, and what they have cost today where a budget bounds it. */
+function limitLines(supervisor: DaemonStatus['subsystems']['supervisor'], paint: Paint): string[] {
+  // An older daemon does not tell.
+  const {
+    spentTodayUsd = 0,
+    reservedUsd = 0,
+    dayLimitUsd = null,
+    paused = [],
+  } = supervisor as Partial<typeof supervisor>;
+  const spent = `$${spentTodayUsd.toFixed(2)}${dayLimitUsd === null ? '' : ` of $${dayLimitUsd.toFixed(2)}`} spent today`;
+  const reserved = reservedUsd > 0 ? `, $${reservedUsd.toFixed(2)} reserved` : '';
+  const money =
+    dayLimitUsd === null && spentTodayUsd === 0 && reservedUsd === 0 ? [] : [row('', `${spent}${reserved}`)];
+  const pauses = paused.map(({ provider, agents, until, reason }) => {
+    const which = visibleLine(`${provider} (${agents.join(', ')})`);
+    const why = reason === 'rate_limit' ? 'has met its limit' : 'is overloaded';
+    return row('', paint('yellow', `${which} ${why} and pauses until ${formatLocalTime(Date.parse(until))}`));
+  });
+  return [...money, ...pauses];
+}
+
 /** The human view of `daemon.status`. */
 export function statusLines(status: DaemonStatus, paint: Paint): string[] {
   const { ipc, supervisor, automation, file_watcher, scheduler, messaging } = status.subsystems;
@@ -61,6 +82,7 @@ export function statusLines(status: DaemonStatus, paint: Paint): string[] {
       'supervisor',
       `${supervisor.running} of ${supervisor.maxConcurrency} running${running === '' ? '' : ` (${running})`}, ${supervisor.queued} queued`,
     ),
+    ...limitLines(supervisor, paint),
     row('automation', automationText(automation)),
     row('ipc', `${plural(ipc.clients, 'client')}, ${plural(ipc.subscriptions, 'subscription')}`),
     row('file watcher', watcherText(file_watcher)),

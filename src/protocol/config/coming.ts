@@ -11,7 +11,6 @@ export function comingFindings(value: unknown): Finding[] {
   const note = (path: (string | number)[], message = 'has no effect in this version'): void => {
     findings.push({ path, message });
   };
-  for (const key of Object.keys(object(root['budget']))) note(['budget', key]);
   for (const [name, agent] of Object.entries(object(root['agents']))) {
     const { provider, approvals } = object(agent);
     if (!RUNNABLE_PROVIDERS.includes(provider)) {

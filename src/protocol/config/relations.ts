@@ -38,6 +38,8 @@ export function checkRelations(value: unknown): Relations {
   );
   checkJobs(jobs, object(root['actions']), found);
   checkAgents(root, jobs, rules, found);
+  checkFallbacks(object(root['agents']), found);
+  checkBudget(object(root['budget']), found);
   checkTriggers(root, rules, found);
   checkSecretPlaces(value, [], found);
   return found;
@@ -132,6 +134,55 @@ function checkAgents(root: Json, jobs: Json[], rules: Json[], found: Relations):
     if (!subAgents) found.errors.push({ ...finding, message: 'there is no such agent in `agents`' });
     else if (near.close)
       found.warnings.push({ ...finding, message: 'is no agent of `agents`, so a sub-agent of claude' });
+  }
+}
+
+/** Every agent that takes over for another one is there, and none of them takes over for itself in the end. */
+function checkFallbacks(agents: Json, found: Relations): void {
+  const nextOf = (name: string): unknown => object(agents[name])['fallback'];
+  const known = [...new Set(['claude', ...Object.keys(agents)])];
+  for (const name of Object.keys(agents)) {
+    const next = nextOf(name);
+    if (typeof next !== 'string') continue;
+    const path = ['agents', name, 'fallback'];
+    if (!known.includes(next)) {
+      found.errors.push({ path, message: 'there is no such agent in `agents`', ...suggest(next, known) });
+    } else if (leadsBack(name, nextOf)) {
+      const remedy = 'end the chain: take `fallback` away from one of its agents';
+      found.errors.push({ path, message: 'leads back to the agent itself', remedy });
+    }
+  }
+}
+
+function leadsBack(name: string, nextOf: (name: string) => unknown): boolean {
+  const passed = new Set<unknown>();
+  for (let next = nextOf(name); typeof next === 'string' && !passed.has(next); next = nextOf(next)) {
+    if (next === name) return true;
+    passed.add(next);
+  }
+  return false;
+}
+
+/** As `DEFAULT_RESERVATION_USD` of the supervisor. */
+const RESERVED_USD = 5;
+
+function checkBudget(budget: Json, found: Relations): void {
+  const perTask = budget['per_task_usd'];
+  for (const key of ['per_day_usd', 'per_rule_day_usd']) {
+    const bound = budget[key];
+    if (typeof bound !== 'number') continue;
+    const path = ['budget', key];
+    if (typeof perTask !== 'number' && bound < RESERVED_USD) {
+      const remedy = 'set per_task_usd, else one task at a time reserves all of it';
+      found.warnings.push({
+        path,
+        message: `is less than the $${RESERVED_USD} that a task reserves`,
+        remedy,
+      });
+    } else if (typeof perTask === 'number' && bound < perTask) {
+      const remedy = 'one task at a time reserves all of it';
+      found.warnings.push({ path, message: 'is less than per_task_usd', remedy });
+    }
   }
 }
 

@@ -1,19 +1,33 @@
 import { randomUUID } from 'node:crypto';
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
-import { AiwgdError } from '../../protocol/errors.js';
 import { isFinal, TASK_STATES, type TaskCounts, type TaskState } from '../../protocol/task.js';
+import { conversationOfTask } from '../conversation-texts.js';
 import type { SeqQuery } from '../list-query.js';
-import { taskIdOf } from '../task-id.js';
+import { seqOf, taskIdOf } from '../task-id.js';
 import type {
+  Charge,
   ClaimRequest,
   EndedTask,
   Heartbeat,
   Outcome,
   Progress,
   Release,
+  SpendKey,
+  SpendRow,
   Submitted,
+  WakeRequest,
 } from '../task-store.js';
-import { type ClaimRow, type ImportRow, type NewTaskRow, parseToken, type TaskRow } from './rows.js';
+import { Conversations } from './conversations.js';
+import { type ChargedAttempt, Ledger } from './ledger.js';
+import { keyTaken, nothingToResume, promptMissing } from './refusals.js';
+import {
+  type ClaimAnswer,
+  type ClaimRow,
+  type ImportRow,
+  type NewTaskRow,
+  parseToken,
+  type TaskRow,
+} from './rows.js';
 import { prepareFinders, prepareStatements } from './statements.js';
 
 /** A page ends before its last row where its texts come to more than this: 1000 prompts of 10 MB fit into no memory. */
@@ -26,10 +40,14 @@ const PAGE_CHARACTERS = 4 * 1024 * 1024;
 export class Engine {
   readonly #do: ReturnType<typeof prepareStatements>;
   readonly #find: ReturnType<typeof prepareFinders>;
+  readonly #conversations: Conversations;
+  readonly #ledger: Ledger;
 
   constructor(db: DatabaseSyncInstance) {
     this.#do = prepareStatements(db);
     this.#find = prepareFinders(db);
+    this.#conversations = new Conversations(db);
+    this.#ledger = new Ledger(db);
   }
 
   /** Touches both ends of every index, so that a database with torn pages shows itself at once. */
@@ -43,6 +61,8 @@ export class Engine {
     this.list({ state: undefined, agent: undefined, limit: 1, below: undefined });
     this.list({ state: undefined, agent: '', limit: 1, below: undefined });
     this.#find.endedBefore.all(Number.MAX_SAFE_INTEGER, 1);
+    this.#conversations.probe();
+    this.#ledger.probe();
   }
 
   submit(tasks: readonly NewTaskRow[], now: number): Submitted[] {
@@ -52,8 +72,9 @@ export class Engine {
   #submitOne(task: NewTaskRow, now: number): Submitted {
     const held = this.#heldFor(task);
     if (held !== undefined) return { id: taskIdOf(held.seq), state: held.state, deduped: true };
+    const original = task.resumes === null ? undefined : this.#resumed(task.resumes);
     const { lastInsertRowid } = this.#do.insert.run(
-      task.agent,
+      task.agent ?? original?.agent ?? null,
       task.priority,
       task.runAt,
       task.waitReason,
@@ -68,8 +89,23 @@ export class Engine {
       task.cwd,
       task.once,
     );
-    this.#do.insertInput.run(lastInsertRowid, task.metadata, task.prompt, task.launch);
-    return { id: taskIdOf(Number(lastInsertRowid)), state: 'queued', deduped: false };
+    const seq = Number(lastInsertRowid);
+    this.#do.insertInput.run(seq, task.metadata, task.prompt, task.launch);
+    const conversation = original?.conversation ?? task.conversation;
+    if (conversation !== null) this.#conversations.enter(seq, conversation);
+    return { id: taskIdOf(seq), state: 'queued', deduped: false };
+  }
+
+  /** The task whose conversation is to go on; it has one afterwards. */
+  #resumed(id: string): { agent: string | null; conversation: string } {
+    const seq = seqOf(id) ?? -1;
+    const row = this.#do.original.get(seq) as
+      | { agent: string | null; conversation: string | null }
+      | undefined;
+    if (row === undefined) throw nothingToResume(id);
+    const conversation = row.conversation ?? conversationOfTask(id);
+    if (row.conversation === null) this.#conversations.enter(seq, conversation);
+    return { agent: row.agent, conversation };
   }
 
   /** The task that the new one would be once more. */
@@ -82,7 +118,7 @@ export class Engine {
     return key === null ? undefined : this.#do.activeByKey.get(key);
   }
 
-  claim({ owner, limit, leaseMs, exceptAgents = [], apart }: ClaimRequest, now: number): ClaimRow[] {
+  claim({ owner, limit, leaseMs, exceptAgents = [], apart }: ClaimRequest, now: number): ClaimAnswer[] {
     this.#do.promote.run(now);
     const seqs = this.#ready(limit, apart === undefined ? exceptAgents : [...exceptAgents, apart.agent]);
     if (apart !== undefined) seqs.push(...seqsOf(this.#find.readyOfAgent.all(apart.agent, apart.limit)));
@@ -135,37 +171,56 @@ export class Engine {
   }
 
   finish(token: string, outcome: Omit<Outcome, 'usage'> & { usage: string | null }, now: number): boolean {
+    const held = this.#heldBy(token);
+    if (held === undefined) return false;
+    const { charge, ...end } = outcome;
+    this.#charge(held, charge, now);
+    this.#do.finish.run({ ...end, seq: held.seq, now });
+    if (held.conversation !== null) this.#conversations.passTurn(held.conversation);
+    return true;
+  }
+
+  #heldBy(token: string): HeldTask | undefined {
     const lease = parseToken(token);
-    if (lease === undefined) return false;
-    const { charge: _charge, ...row } = outcome;
-    return this.#do.finish.run({ ...lease, ...row, now }).changes === 1;
+    return lease && (this.#do.held.get(lease.seq, lease.fence) as HeldTask | undefined);
+  }
+
+  /** Before the end of the attempt is stored, which takes up the sum. */
+  #charge(held: HeldTask, charge: Charge | null, now: number): void {
+    if (charge === null || !this.#ledger.add(held, charge, now)) return;
+    if (charge.costUsd !== null) this.#do.addCost.run(charge.costUsd, held.seq);
   }
 
   release(token: string, release: Release, now: number): boolean {
-    const lease = parseToken(token);
-    if (lease === undefined) return false;
-    const held = this.#do.heldCancel.get(lease.seq, lease.fence) as { cancel_requested: number } | undefined;
+    const held = this.#heldBy(token);
     if (held === undefined) return false;
     const cancelled = held.cancel_requested === 1;
+    const { conversation } = held;
+    this.#charge(held, release.charge, now);
     this.#do.release.run({
-      seq: lease.seq,
+      seq: held.seq,
       state: cancelled ? 'cancelled' : 'queued',
       completedAt: cancelled ? now : null,
       runAt: cancelled ? null : release.runAt,
       waitReason: cancelled ? null : release.waitReason,
       error: release.error,
-      sessionId: release.sessionId,
+      sessionId: release.sessionId === release.goneSession ? null : release.sessionId,
       outputBytes: release.outputBytes,
       retriesUsed: release.usesRetry ? 1 : 0,
       attemptsUndone: release.countsAsAttempt ? 0 : 1,
+      feedback: release.feedback,
     });
+    if (conversation !== null) {
+      if (release.goneSession !== null) this.#conversations.forgetSession(conversation, release.goneSession);
+      this.#conversations.passTurn(conversation);
+    }
     return true;
   }
 
   reap(
     request: { owner: string; leaseMs: number; limit: number; othersAreDead: boolean },
     now: number,
-  ): ClaimRow[] {
+  ): ClaimAnswer[] {
     const { owner, leaseMs, limit } = request;
     const rows = this.#find.expired.all({ now, othersAreDead: request.othersAreDead ? 1 : 0, owner, limit });
     return seqsOf(rows).map((seq) => {
@@ -178,6 +233,7 @@ export class Engine {
     const row = this.#stateOf(seq);
     if (row?.state === 'queued') {
       this.#do.cancelQueued.run(seq, now);
+      if (row.conversation !== null) this.#conversations.passTurn(row.conversation);
       return 'cancelled';
     }
     if (row?.state === 'running') this.#do.cancelRunning.run(seq);
@@ -190,7 +246,9 @@ export class Engine {
     if (!isFinal(row.state)) return false;
     const holder = this.#heldByKey(row.key) as { seq: number } | undefined;
     if (holder !== undefined) throw keyTaken(taskIdOf(seq), taskIdOf(holder.seq));
+    if (row.conversation !== null) this.#conversations.takeTurnBack(row.conversation);
     this.#do.requeue.run(seq);
+    if (row.conversation !== null) this.#conversations.passTurn(row.conversation);
     return true;
   }
 
@@ -244,6 +302,10 @@ export class Engine {
     return counts;
   }
 
+  wake({ waitReason, ruleId, limit = -1 }: WakeRequest): number {
+    return Number(this.#do.wake.run({ waitReason, ruleId: ruleId ?? null, limit }).changes);
+  }
+
   nextRunAt(): number | null {
     return (this.#find.nextRunAt.get() as { at: number | null }).at;
   }
@@ -266,7 +328,16 @@ export class Engine {
     return rows.map(({ seq, ...end }) => ({ id: taskIdOf(seq), ...end }));
   }
 
-  forget(seqs: readonly number[]): number {
+  spendIn(by: SpendKey, since: number, until: number, limit: number): SpendRow[] {
+    return this.#ledger.sums(by, since, until, limit);
+  }
+
+  newestCharge(since: number, until: number): number | null {
+    return this.#ledger.newest(since, until);
+  }
+
+  forget(seqs: readonly number[], now: number): number {
+    this.#ledger.prune(now);
     return seqs.filter((seq) => {
       const row = this.#stateOf(seq);
       if (row === undefined || !isFinal(row.state)) return false;
@@ -277,46 +348,53 @@ export class Engine {
   }
 
   import(rows: readonly ImportRow[]): number {
-    return rows.filter((row) => this.#importOne(row)).length;
+    // The first task of a conversation is its root.
+    return rows.toSorted((a, b) => a.seq - b.seq).filter((row) => this.#importOne(row)).length;
   }
 
-  #importOne({ seq, values, metadata, prompt }: ImportRow): boolean {
+  #importOne({ seq, conversation, values, metadata, prompt }: ImportRow): boolean {
     if (this.#stateOf(seq) !== undefined) return false;
     const active = values.state === 'queued' || values.state === 'running';
     const key = active && values.key !== null && this.#do.activeByKey.get(values.key) ? null : values.key;
     this.#do.insertImported.run({ ...values, seq, key });
     this.#do.insertInput.run(seq, metadata, prompt, null);
+    if (conversation !== null) this.#conversations.enter(seq, conversation);
     return true;
   }
 
-  #stateOf(seq: number): { state: TaskState; key: string | null } | undefined {
-    return this.#do.stateOf.get(seq) as { state: TaskState; key: string | null } | undefined;
+  #stateOf(seq: number): StateRow | undefined {
+    return this.#do.stateOf.get(seq) as StateRow | undefined;
   }
 
   #readExisting(seq: number): TaskRow {
     return existing(seq, this.get(seq));
   }
 
-  #readClaim(seq: number): ClaimRow {
-    return existing(seq, this.#do.readClaim.get(seq) as ClaimRow | undefined);
+  #readClaim(seq: number): ClaimAnswer {
+    const row = existing(seq, this.#do.readClaim.get(seq) as ClaimRow | undefined);
+    const { conversation, root, session_id } = row;
+    const past = conversation === null ? null : this.#conversations.past(conversation, root ?? seq);
+    return { row, past, baseline: this.#ledger.baseline(session_id ?? past?.sessionId ?? null) };
   }
 }
 
+interface StateRow {
+  state: TaskState;
+  key: string | null;
+  conversation: string | null;
+}
+
+/** What an end of an attempt has to know of its task. */
+interface HeldTask extends ChargedAttempt {
+  conversation: string | null;
+  cancel_requested: number;
+}
+
 function existing<R extends TaskRow>(seq: number, row: R | undefined): R {
-  if (row === undefined)
-    throw new AiwgdError('STORAGE_FAILED', `${taskIdOf(seq)} lacks its prompt: the store is damaged.`);
+  if (row === undefined) throw promptMissing(seq);
   return row;
 }
 
 function seqsOf(rows: unknown[]): number[] {
   return (rows as { seq: number }[]).map((row) => row.seq);
-}
-
-/** The error of a `requeue` whose key belongs to another task by now. */
-function keyTaken(id: string, holder: string): AiwgdError {
-  return new AiwgdError(
-    'CONFLICT',
-    `${id} cannot be queued again: ${holder} has the same key and is not done. Wait for it, or cancel it.`,
-    { data: { taskId: id, holder } },
-  );
 }

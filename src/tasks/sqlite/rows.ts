@@ -1,7 +1,14 @@
 import type { TaskSource, TaskState, WaitReason } from '../../protocol/task.js';
 import { storedText } from '../stored-text.js';
 import { taskIdOf } from '../task-id.js';
-import type { Claim, NewTask, StoredTask, TaskLaunch } from '../task-store.js';
+import type {
+  Claim,
+  ConversationPast,
+  NewTask,
+  SessionTotals,
+  StoredTask,
+  TaskLaunch,
+} from '../task-store.js';
 
 /** A task as the database holds it: times in milliseconds, JSON as text. */
 export interface TaskRow {
@@ -37,16 +44,27 @@ export interface TaskRow {
   result: string | null;
   metadata: string;
   prompt: string;
+  conversation: string | null;
 }
 
 /** A task as a claim reads it. */
 export interface ClaimRow extends TaskRow {
   launch: string | null;
+  root: number | null;
+  feedback: string | null;
+}
+
+/** A claim on its way to the thread that asked for it. */
+export interface ClaimAnswer {
+  row: ClaimRow;
+  past: ConversationPast | null;
+  /** As JSON. */
+  baseline: string | null;
 }
 
 const COLUMNS = `seq, state, agent, priority, run_at, wait_reason, fence, attempt_id, created_at, started_at, completed_at,
     attempt, max_attempts, retries_left, takeovers, timeout_ms, pid, exit_code, signal, session_id, output_bytes, cost_usd,
-    source, rule_id, caused_by, key, cwd, error, usage, result, metadata, prompt`;
+    source, rule_id, caused_by, key, cwd, error, usage, result, metadata, prompt, conversation`;
 
 const FROM = 'FROM tasks JOIN task_inputs USING (seq) WHERE seq = ?';
 
@@ -54,7 +72,7 @@ const FROM = 'FROM tasks JOIN task_inputs USING (seq) WHERE seq = ?';
 export const SELECT_TASK = `SELECT ${COLUMNS} ${FROM}`;
 
 /** The same with what goes along to its agent. */
-export const SELECT_CLAIM = `SELECT ${COLUMNS}, launch ${FROM}`;
+export const SELECT_CLAIM = `SELECT ${COLUMNS}, launch, root, feedback ${FROM}`;
 
 /** A new task with its objects as JSON: turned into text by the thread that submits, whose fault it is if it can't be. */
 export type NewTaskRow = Omit<NewTask, 'metadata' | 'launch'> & { metadata: string; launch: string | null };
@@ -62,6 +80,7 @@ export type NewTaskRow = Omit<NewTask, 'metadata' | 'launch'> & { metadata: stri
 /** A task of another store, ready to be inserted. */
 export interface ImportRow {
   seq: number;
+  conversation: string | null;
   values: Record<string, string | number | null>;
   metadata: string;
   prompt: string;
@@ -105,11 +124,11 @@ export function taskOfRow(row: TaskRow): StoredTask {
     source: row.source,
     ruleId: row.rule_id,
     causedBy: row.caused_by,
-    conversation: null,
+    conversation: row.conversation,
   };
 }
 
-export function claimOfRow(row: ClaimRow): Claim {
+export function claimOf({ row, past, baseline }: ClaimAnswer): Claim {
   return {
     task: taskOfRow(row),
     token: `${row.seq}.${row.fence}`,
@@ -118,10 +137,10 @@ export function claimOfRow(row: ClaimRow): Claim {
     launch: row.launch === null ? null : (JSON.parse(row.launch) as TaskLaunch),
     retriesLeft: row.retries_left,
     takeovers: row.takeovers,
-    past: null,
-    baseline: null,
-    feedback: null,
-    spentUsd: 0,
+    past,
+    baseline: baseline === null ? null : (JSON.parse(baseline) as SessionTotals),
+    feedback: row.feedback,
+    spentUsd: row.cost_usd ?? 0,
   };
 }
 
@@ -136,6 +155,7 @@ export function importRowOf(seq: number, task: StoredTask, json: (value: unknown
   const ended = task.state !== 'queued' && task.state !== 'running';
   return {
     seq,
+    conversation: storedText(task.conversation),
     values: {
       state: task.state,
       agent: storedText(task.agent),

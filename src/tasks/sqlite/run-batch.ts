@@ -14,6 +14,8 @@ const READS: ReadonlySet<Operation['name']> = new Set([
   'nextRunAt',
   'endedBefore',
   'endedSince',
+  'spendIn',
+  'newestCharge',
 ]);
 
 /**

@@ -80,8 +80,43 @@ ALTER TABLE task_inputs ADD COLUMN launch TEXT;
 CREATE UNIQUE INDEX tasks_once ON tasks (once) WHERE once IS NOT NULL;
 `;
 
+/**
+ * Conversations and money. `follows` is 1 while a task waits for another of its conversation: no claim comes across it
+ * then, however many wait. `root` is the number of the conversation's first task, which may be forgotten before the
+ * others. A charge outlives its task; its `id` is the order of the ends, whatever the clock said.
+ */
+const VERSION_4 = `
+ALTER TABLE tasks ADD COLUMN conversation TEXT;
+ALTER TABLE tasks ADD COLUMN root INTEGER;
+ALTER TABLE tasks ADD COLUMN follows INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tasks ADD COLUMN feedback TEXT;
+DROP INDEX tasks_ready;
+CREATE INDEX tasks_ready ON tasks (agent, priority DESC) WHERE state = 'queued' AND run_at IS NULL AND follows = 0;
+CREATE INDEX tasks_conversing ON tasks (conversation, state) WHERE conversation IS NOT NULL;
+CREATE INDEX tasks_sessions ON tasks (conversation) WHERE conversation IS NOT NULL AND session_id IS NOT NULL;
+CREATE TABLE charges (
+  id INTEGER PRIMARY KEY,
+  attempt_id TEXT NOT NULL UNIQUE,
+  seq INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  agent TEXT NOT NULL,
+  rule_id TEXT,
+  ended_at INTEGER NOT NULL,
+  cost_usd REAL,
+  input_tokens INTEGER,
+  cached_tokens INTEGER,
+  output_tokens INTEGER,
+  counted_usd REAL NOT NULL,
+  session_id TEXT,
+  session_totals TEXT
+);
+CREATE INDEX charges_ended ON charges (ended_at);
+CREATE INDEX charges_totals ON charges (session_id) WHERE session_totals IS NOT NULL;
+CREATE INDEX charges_unknown ON charges (session_id) WHERE cost_usd IS NULL AND counted_usd > 0;
+`;
+
 /** Step n leads from version n to n + 1. A step that was published is never changed. */
-const MIGRATIONS: readonly string[] = [VERSION_1, VERSION_2, VERSION_3];
+const MIGRATIONS: readonly string[] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 const SCHEMA_VERSION = MIGRATIONS.length;
 

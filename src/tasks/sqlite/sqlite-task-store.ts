@@ -3,8 +3,10 @@ import { sleep } from '../../platform/clock.js';
 import type { Log } from '../../platform/log.js';
 import { AiwgdError, messageOf } from '../../protocol/errors.js';
 import type { TaskCounts, TaskState } from '../../protocol/task.js';
+import { localDay, SpendSums, startOfLocalDay, storedCharge } from '../charges.js';
+import { storedFeedback } from '../conversation-texts.js';
 import { parseListQuery, requireWholeNumber } from '../list-query.js';
-import { refuseNul, storedText, toJson } from '../stored-text.js';
+import { checkNewTask, storedText, toJson } from '../stored-text.js';
 import { seqOf } from '../task-id.js';
 import type {
   Claim,
@@ -22,11 +24,12 @@ import type {
   Submitted,
   TaskPage,
   TaskStore,
+  WakeRequest,
 } from '../task-store.js';
 import { DiskWatch } from './disk-watch.js';
 import { GroupCommit } from './group-commit.js';
 import type { Operation, OperationResult, ResultOfOperation } from './messages.js';
-import { claimOfRow, importRowOf, taskOfRow } from './rows.js';
+import { claimOf, importRowOf, taskOfRow } from './rows.js';
 import { StoreThread } from './store-thread.js';
 
 export interface SqliteTaskStoreOptions {
@@ -78,7 +81,7 @@ class SqliteTaskStore implements TaskStore {
   }
 
   async submit(tasks: readonly NewTask[]): Promise<Submitted[]> {
-    tasks.forEach(refuseNul);
+    tasks.forEach(checkNewTask);
     const rows = tasks.map((task) => ({
       ...task,
       metadata: toJson(task.metadata, 'metadata'),
@@ -95,7 +98,7 @@ class SqliteTaskStore implements TaskStore {
     requireWholeNumber('limit', request.limit, 0, 1000);
     requireWholeNumber('apart.limit', request.apart?.limit ?? 0, 0, 1000);
     const rows = await this.#run({ name: 'claim', args: [request, this.#now()] });
-    return rows.map(claimOfRow);
+    return rows.map(claimOf);
   }
 
   heartbeat(updates: readonly Progress[], leaseMs: number): Promise<Heartbeat[]> {
@@ -121,7 +124,7 @@ class SqliteTaskStore implements TaskStore {
   async reap(request: Parameters<TaskStore['reap']>[0]): Promise<Claim[]> {
     requireWholeNumber('limit', request.limit, 0, 1000);
     const rows = await this.#run({ name: 'reap', args: [request, this.#now()] });
-    return rows.map(claimOfRow);
+    return rows.map(claimOf);
   }
 
   async requestCancel(id: string): Promise<TaskState | undefined> {
@@ -150,6 +153,10 @@ class SqliteTaskStore implements TaskStore {
     return this.#run({ name: 'counts', args: [] });
   }
 
+  wake(request: WakeRequest): Promise<number> {
+    return this.#run({ name: 'wake', args: [request] });
+  }
+
   nextRunAt(): Promise<number | null> {
     return this.#run({ name: 'nextRunAt', args: [] });
   }
@@ -165,12 +172,29 @@ class SqliteTaskStore implements TaskStore {
     return this.#run({ name: 'endedSince', args: [at, past ?? -1, limit] });
   }
 
-  spend(_query: SpendQuery): Promise<SpendRow[]> {
-    return Promise.resolve([]);
+  /** Day by day, so that a long time does not hold up what else the store has to do; by task in one go, to keep the best only. */
+  async spend({ since, until = Number.MAX_SAFE_INTEGER, by, limit }: SpendQuery): Promise<SpendRow[]> {
+    requireWholeNumber('limit', limit, 1, 1000);
+    if (by === 'task') return this.#run({ name: 'spendIn', args: [by, since, until, limit] });
+    const sums = new SpendSums();
+    let before = until;
+    let newest = await this.#run({ name: 'newestCharge', args: [since, before] });
+    const most = by === 'day' ? limit : Number.POSITIVE_INFINITY;
+    while (newest !== null && sums.size < most) {
+      const from = Math.max(since, startOfLocalDay(newest));
+      const [rows, next]: [SpendRow[], number | null] = await Promise.all([
+        this.#run({ name: 'spendIn', args: [by, from, before, -1] }),
+        this.#run({ name: 'newestCharge', args: [since, from] }),
+      ]);
+      for (const row of rows) sums.add(by === 'day' ? { ...row, key: localDay(from) } : row);
+      before = from;
+      newest = next;
+    }
+    return sums.rows(by, limit);
   }
 
   async forget(ids: readonly string[]): Promise<number> {
-    return this.#run({ name: 'forget', args: [ids.map((id) => seqOf(id) ?? -1)] });
+    return this.#run({ name: 'forget', args: [ids.map((id) => seqOf(id) ?? -1), this.#now()] });
   }
 
   async import(tasks: readonly StoredTask[]): Promise<number> {
@@ -260,6 +284,9 @@ function storedTexts<T extends Outcome | Release>(report: T): T {
     ...report,
     error: storedText(report.error),
     sessionId: storedText(report.sessionId),
-    ...('result' in report ? { result: storedText(report.result) } : {}),
+    charge: report.charge && storedCharge(report.charge),
+    ...('result' in report
+      ? { result: storedText(report.result) }
+      : { feedback: storedFeedback(report.feedback), goneSession: storedText(report.goneSession) }),
   };
 }

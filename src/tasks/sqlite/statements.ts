@@ -6,8 +6,7 @@ const IMPORTED_COLUMNS = `state, agent, priority, run_at, wait_reason, created_a
   caused_by, key, cwd, error, usage, result`;
 
 /** Clears what the newest attempt left behind. */
-const NO_TRACE =
-  'exit_code = NULL, signal = NULL, cost_usd = NULL, usage = NULL, result = NULL, output_bytes = 0';
+const NO_TRACE = 'exit_code = NULL, signal = NULL, usage = NULL, result = NULL, output_bytes = 0';
 
 const NO_LEASE = 'owner = NULL, lease_until = NULL, pid = NULL, cancel_requested = 0';
 
@@ -24,14 +23,23 @@ export function prepareStatements(db: DatabaseSyncInstance) {
     insertImported: db.prepare(`
       INSERT INTO tasks (seq, retries, retries_left, ${IMPORTED_COLUMNS})
       VALUES (:seq, 0, 0, ${IMPORTED_COLUMNS.replace(/\w+/g, ':$&')})`),
-    stateOf: db.prepare('SELECT state, key FROM tasks WHERE seq = ?'),
+    stateOf: db.prepare('SELECT state, key, conversation FROM tasks WHERE seq = ?'),
     byOnce: db.prepare('SELECT seq, state FROM tasks INDEXED BY tasks_once WHERE once = ?'),
+    original: db.prepare('SELECT agent, conversation FROM tasks WHERE seq = ?'),
     activeByKey: db.prepare(`
       SELECT seq, state FROM tasks INDEXED BY tasks_active_key
       WHERE key = ? AND state IN ('queued', 'running')`),
     promote: db.prepare(`
       UPDATE tasks INDEXED BY tasks_delayed SET run_at = NULL, wait_reason = NULL
       WHERE state = 'queued' AND run_at <= ?`),
+    /** A negative limit is none. */
+    wake: db.prepare(`
+      UPDATE tasks SET run_at = NULL, wait_reason = NULL
+      WHERE seq IN (
+        SELECT seq FROM tasks INDEXED BY tasks_delayed
+        WHERE state = 'queued' AND run_at IS NOT NULL AND wait_reason = :waitReason
+          AND (:ruleId IS NULL OR rule_id = :ruleId)
+        ORDER BY priority DESC, seq LIMIT :limit)`),
     begin: db.prepare(`
       UPDATE tasks SET state = 'running', fence = fence + 1, owner = :owner, lease_until = :leaseUntil,
         attempt_id = :attemptId, cancel_requested = 0, attempt = attempt + 1, started_at = :now, pid = NULL,
@@ -47,16 +55,19 @@ export function prepareStatements(db: DatabaseSyncInstance) {
       RETURNING cancel_requested`),
     finish: db.prepare(`
       UPDATE tasks SET state = :state, completed_at = :now, ${NO_LEASE}, result = :result, error = :error,
-        exit_code = :exitCode, signal = :signal, session_id = :sessionId, cost_usd = :costUsd, usage = :usage,
-        output_bytes = :outputBytes
-      WHERE seq = :seq AND fence = :fence AND state = 'running'`),
-    heldCancel: db.prepare(`
-      SELECT cancel_requested FROM tasks WHERE seq = ? AND fence = ? AND state = 'running'`),
+        exit_code = :exitCode, signal = :signal, session_id = :sessionId,
+        cost_usd = coalesce(cost_usd, :costUsd), usage = :usage, output_bytes = :outputBytes
+      WHERE seq = :seq`),
+    held: db.prepare(`
+      SELECT seq, attempt, rule_id, conversation, cancel_requested FROM tasks
+      WHERE seq = ? AND fence = ? AND state = 'running'`),
+    addCost: db.prepare('UPDATE tasks SET cost_usd = coalesce(cost_usd, 0) + ? WHERE seq = ?'),
     release: db.prepare(`
       UPDATE tasks SET state = :state, completed_at = :completedAt, ${NO_LEASE}, run_at = :runAt,
         wait_reason = :waitReason, error = :error, session_id = :sessionId, output_bytes = :outputBytes,
         retries_left = max(0, retries_left - :retriesUsed), attempt = max(0, attempt - :attemptsUndone),
-        takeovers = CASE WHEN :attemptsUndone THEN takeovers ELSE 0 END
+        takeovers = CASE WHEN :attemptsUndone THEN takeovers ELSE 0 END, feedback = coalesce(:feedback, feedback),
+        follows = conversation IS NOT NULL AND :state = 'queued'
       WHERE seq = :seq`),
     takeOver: db.prepare(`
       UPDATE tasks SET fence = fence + 1, owner = :owner, lease_until = :leaseUntil, takeovers = takeovers + 1
@@ -66,7 +77,8 @@ export function prepareStatements(db: DatabaseSyncInstance) {
     cancelRunning: db.prepare('UPDATE tasks SET cancel_requested = 1 WHERE seq = ?'),
     requeue: db.prepare(`
       UPDATE tasks SET state = 'queued', completed_at = NULL, started_at = NULL, ${NO_LEASE}, attempt = 0,
-        retries_left = retries, takeovers = 0, session_id = NULL, error = NULL, run_at = NULL, wait_reason = NULL, ${NO_TRACE}
+        retries_left = retries, takeovers = 0, session_id = NULL, error = NULL, run_at = NULL, wait_reason = NULL, cost_usd = NULL,
+        feedback = NULL, follows = conversation IS NOT NULL, ${NO_TRACE}
       WHERE seq = ?`),
     touch: db.prepare("INSERT INTO task_counts VALUES ('', 0)"),
     untouch: db.prepare("DELETE FROM task_counts WHERE state = ''"),
@@ -79,11 +91,11 @@ export function prepareStatements(db: DatabaseSyncInstance) {
 export function prepareFinders(db: DatabaseSyncInstance) {
   return {
     nextReadyAgent: db.prepare(`
-      SELECT agent FROM tasks INDEXED BY tasks_ready WHERE state = 'queued' AND run_at IS NULL AND agent > ?
-      ORDER BY agent LIMIT 1`),
+      SELECT agent FROM tasks INDEXED BY tasks_ready
+      WHERE state = 'queued' AND run_at IS NULL AND follows = 0 AND agent > ? ORDER BY agent LIMIT 1`),
     readyOfAgent: db.prepare(`
       SELECT seq, priority FROM tasks INDEXED BY tasks_ready
-      WHERE state = 'queued' AND run_at IS NULL AND agent IS ? ORDER BY priority DESC, seq LIMIT ?`),
+      WHERE state = 'queued' AND run_at IS NULL AND follows = 0 AND agent IS ? ORDER BY priority DESC, seq LIMIT ?`),
     expired: db.prepare(`
       SELECT seq FROM tasks INDEXED BY tasks_running WHERE state = 'running'
         AND (lease_until <= :now OR (:othersAreDead AND owner IS NOT :owner))

@@ -1,0 +1,302 @@
+import type { Clock } from '../../platform/clock.js';
+import type { Log } from '../../platform/log.js';
+import { messageOf } from '../../protocol/errors.js';
+import type { DaemonStatus } from '../../protocol/status.js';
+import type { Claim, StoredTask, TaskStore } from '../../tasks/task-store.js';
+import { type Agent, AgentCatalogue, type ResolvedAgent } from '../agent-catalogue.js';
+import type { AgentsConfig } from '../agent-config.js';
+import type { AttemptEnd } from '../attempt.js';
+import { isCommand } from '../command-task.js';
+import { Budget, type BudgetBounds } from '../money/budget.js';
+import { startOfDay, startOfNextDay } from '../money/day.js';
+import { bareEnd, type Settlement, untouched } from '../retry-policy.js';
+import { type Demand, Slots } from '../slots.js';
+import type { Publish } from '../task-events.js';
+import type { TaskRun } from '../task-run.js';
+import { LimitEvents } from './limit-events.js';
+import { PauseFile } from './pause-file.js';
+import { type Admitted, type Circumstances, NO_CIRCUMSTANCES, type Permit } from './permit.js';
+import { ProviderPauses, pauseKey } from './provider-pauses.js';
+import { RepeatedLimits } from './repeated-limits.js';
+import { type Hold, isCounted, type RouteParts, routeOf } from './routes.js';
+
+export interface AdmissionOptions {
+  store: TaskStore;
+  clock: Clock;
+  log: Log;
+  publish: Publish;
+  random: () => number;
+  /** Where pauses of providers outlive the daemon. */
+  pausesFile: string;
+  runs: () => Iterable<TaskRun>;
+  /** More may be claimable than a moment ago. */
+  wake: () => void;
+  settings: AdmissionSettings;
+  agents: AgentsConfig;
+}
+
+export interface AdmissionSettings {
+  /** Agents at once. Where it is 0, commands are not begun either. */
+  maxParallel: number;
+  budget: BudgetBounds;
+}
+
+/** Rules whose sums are read at the start. */
+const MAX_RULES = 1_000;
+/** A task that only its own agent can carry out looks again after this time at the earliest. */
+const SHORTEST_WAIT_MS = 5_000;
+
+/** Decides what may start: by slots, by money, and by the limits of providers. Commands have slots of their own, and no more. */
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #slots: Slots;
+  readonly #budget: Budget;
+  readonly #pauses: ProviderPauses;
+  readonly #file: PauseFile;
+  readonly #events: LimitEvents;
+  readonly #repeated = new RepeatedLimits();
+  #maxParallel: number;
+  #catalogue: AgentCatalogue;
+
+  constructor(options: AdmissionOptions) {
+    const { clock, log, publish, random, pausesFile, runs, settings, agents } = options;
+    this.#options = options;
+    this.#slots = new Slots(runs);
+    this.#maxParallel = settings.maxParallel;
+    this.#catalogue = new AgentCatalogue(agents);
+    this.#budget = new Budget(settings.budget);
+    this.#file = new PauseFile(pausesFile, log);
+    this.#events = new LimitEvents(publish, log, () => this.#catalogue.all());
+    this.#pauses = new ProviderPauses(clock, random, {
+      onPaused: (pause) => this.#events.paused(pause),
+      onAvailable: (key) => this.#events.available(key),
+      onChanged: (pauses) => this.#file.write(pauses),
+    });
+  }
+
+  get catalogue(): AgentCatalogue {
+    return this.#catalogue;
+  }
+
+  /** Takes up what was spent today, and the pauses that hold. Throws the store's error. */
+  async start(): Promise<void> {
+    const { store, clock } = this.#options;
+    const since = startOfDay(clock.now());
+    const [days, rules] = await Promise.all([
+      store.spend({ by: 'day', since, limit: 2 }),
+      store.spend({ by: 'rule', since, limit: MAX_RULES }),
+    ]);
+    const byRule = rules.flatMap(({ key, countedUsd }): [string, number][] =>
+      key === null ? [] : [[key, countedUsd]],
+    );
+    const spent = days.reduce((sum, { countedUsd }) => sum + countedUsd, 0);
+    this.#budget.load(spent, new Map(byRule), clock.now());
+    this.#pauses.load(this.#file.read());
+  }
+
+  /** Holds from the next claim on. Tasks of rules that waited for money look anew. */
+  reconfigure(settings: AdmissionSettings, agents: AgentsConfig): void {
+    this.#maxParallel = settings.maxParallel;
+    this.#catalogue = new AgentCatalogue(agents);
+    if (!this.#budget.rebound(settings.budget, this.#now)) return;
+    this.#tellBudget();
+    void this.#wakeWaiting({});
+  }
+
+  /** What may be claimed now; null for nothing, and where only commands could be, but none waits. */
+  demand(commandsMayWait: boolean, commandAgent: string): Demand | null {
+    if (this.#maxParallel <= 0) return null;
+    const apart = { agent: commandAgent, limit: this.#slots.freeForCommands() };
+    let limit = this.#maxParallel - this.#slots.taken();
+    const exceptAgents: (string | null)[] = [];
+    for (const agent of this.#catalogue.all()) {
+      const { room } = routeOf(this.#catalogue.chain(agent), this.#parts);
+      if (room <= 0) exceptAgents.push(...this.#catalogue.queueNames(agent));
+      // Not more at once than the narrowest agent has room for: all of them might be for it.
+      else limit = Math.min(limit, room);
+    }
+    if (limit <= 0 && !(commandsMayWait && apart.limit > 0)) return null;
+    const demand = { limit: Math.max(0, limit), apart };
+    return exceptAgents.length === 0 ? demand : { ...demand, exceptAgents };
+  }
+
+  /** What becomes of a claim; its money is reserved when this returns. */
+  admit(claim: Claim): Admitted {
+    const { task } = claim;
+    if (isCommand(task)) {
+      if (this.#maxParallel <= 0 || this.#slots.freeForCommands() === 0) return { kind: 'back' };
+      return { kind: 'run', claim, permit: { by: undefined, reservedUsd: null, standsIn: false } };
+    }
+    if (this.#slots.taken() >= this.#maxParallel) return { kind: 'back' };
+    const resolved = this.#catalogue.resolve(task.agent);
+    if (resolved === undefined)
+      return settled(bareEnd('failed', this.#catalogue.describeUnknown(task.agent), task));
+    const alone = staysWithAgent(claim);
+    const route = routeOf(alone ? [resolved.agent] : this.#catalogue.chain(resolved.agent), this.#parts);
+    if (route.room <= 0) return alone ? this.#wait(claim, route.hold) : { kind: 'back' };
+    return this.#admitTo(route.agent, claim, resolved);
+  }
+
+  #admitTo(agent: Agent, claim: Claim, resolved: ResolvedAgent): Admitted {
+    const { task, attemptId } = claim;
+    const payer = { ruleId: task.ruleId, spentUsd: claim.spentUsd };
+    const reservation = isCounted(agent) ? this.#budget.reserve(attemptId, payer, this.#now) : { usd: null };
+    if ('refused' in reservation) return this.#overBudget(claim, reservation.refused);
+    this.#pauses.started(pauseKey(agent.config), attemptId);
+    const reservedUsd = reservation.usd;
+    if (agent === resolved.agent)
+      return { kind: 'run', claim, permit: { by: resolved, reservedUsd, standsIn: false } };
+    const subAgent = agent.config.provider === 'claude' ? resolved.subAgent : null;
+    // A session is its own agent's: another one begins anew.
+    const anew = { ...claim, task: { ...task, sessionId: null }, baseline: null };
+    return { kind: 'run', claim: anew, permit: { by: { agent, subAgent }, reservedUsd, standsIn: true } };
+  }
+
+  #overBudget(claim: Claim, refused: 'task' | 'day' | 'rule'): Admitted {
+    if (refused === 'task') {
+      const { perTaskUsd } = this.#budget.bounds;
+      const text =
+        `Its attempts have cost $${claim.spentUsd.toFixed(2)}, and budget.per_task_usd allows $${perTaskUsd ?? 0}; ` +
+        `raise it, then \`aiwgd task retry ${claim.task.id}\``;
+      return settled(bareEnd('failed', text, claim.task));
+    }
+    if (refused === 'day') return { kind: 'back' };
+    return this.#wait(claim, { waitReason: 'budget', runAt: startOfNextDay(this.#now) });
+  }
+
+  /** Into the queue until a time: it alone is kept back, not its agent. */
+  #wait(claim: Claim, hold: Hold | null): Admitted {
+    if (hold === null) return { kind: 'back' };
+    const runAt = Math.max(hold.runAt ?? 0, this.#now + SHORTEST_WAIT_MS);
+    const release = { ...untouched(claim, claim.task.error), waitReason: hold.waitReason, runAt };
+    return settled({ kind: 'release', release });
+  }
+
+  /** An attempt of an earlier daemon goes on. */
+  adopt({ attemptId, claim, permit }: TaskRun): void {
+    const usd = permit?.reservedUsd ?? null;
+    if (attemptId !== undefined && usd !== null)
+      this.#budget.adopt(attemptId, { usd, ruleId: claim.task.ruleId });
+  }
+
+  /** An attempt has its first answer of the model. Cheap, and harmless when called again. */
+  progressed(attemptId: string): void {
+    if (this.#pauses.progressed(attemptId)) this.#options.wake();
+  }
+
+  /** How an attempt has ended, before it is decided what becomes of its task. */
+  ended(claim: Claim, permit: Permit | undefined, end: AttemptEnd): Circumstances {
+    const by = permit?.by?.agent;
+    if (by === undefined) return NO_CIRCUMSTANCES;
+    const { attemptId, task } = claim;
+    const { failureClass, retryAt } = end.verdict;
+    const asked = this.#catalogue.resolve(task.agent)?.agent ?? by;
+    const foreignSession = asked.config.provider !== by.config.provider;
+    const judged = end.verb === null || end.verb === 'finished';
+    if (!judged || (failureClass !== 'rate_limit' && failureClass !== 'overloaded')) {
+      this.#pauses.ended(attemptId, end.launched);
+      if (judged) this.#repeated.forget(task.id);
+      return { limit: null, foreignSession };
+    }
+    const key = pauseKey(by.config);
+    const until = this.#pauses.limited(key, attemptId, { reason: failureClass, retryAt });
+    const movesOn = !staysWithAgent(claim) && this.#standInFor(asked, by);
+    const again = this.#repeated.note(task.id, failureClass);
+    return { limit: { until: until + again.delayMs, movesOn, counts: again.counts }, foreignSession };
+  }
+
+  #standInFor(asked: Agent, by: Agent): boolean {
+    const route = routeOf(this.#catalogue.chain(asked), this.#parts);
+    return route.room > 0 && route.agent.name !== by.name;
+  }
+
+  /** What an attempt has come to is stored, or it is another's: what it reserved becomes what it cost. */
+  settled(run: TaskRun): void {
+    const { claim, settlement } = run;
+    const attemptId = run.attemptId ?? claim.attemptId;
+    const { ruleId } = claim.task;
+    const reserved = run.permit?.reservedUsd ?? 0;
+    const usd = settlement === undefined ? reserved : (chargeIn(settlement)?.countedUsd ?? 0);
+    this.#budget.settle(attemptId, { usd, ruleId }, this.#now);
+    this.#tellBudget();
+    const cheaper = usd < reserved;
+    if (cheaper && ruleId !== null) this.#wakeRule(ruleId);
+    if (this.#pauses.ended(attemptId, false) || cheaper) this.#options.wake();
+  }
+
+  #wakeRule(ruleId: string): void {
+    const limit = this.#budget.fittingRule(ruleId, this.#now);
+    if (limit > 0 && Number.isFinite(limit)) void this.#wakeWaiting({ ruleId, limit });
+  }
+
+  /** Tasks of rules that wait for the next day look anew: there is room for some. */
+  async #wakeWaiting(which: { ruleId?: string; limit?: number }): Promise<void> {
+    const { store, log, wake } = this.#options;
+    try {
+      if ((await store.wake({ waitReason: 'budget', ...which })) > 0) wake();
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, 'Tasks that wait for money cannot be woken');
+    }
+  }
+
+  /** Why a task that is ready does not start, where its agent is kept back; undefined where nothing does. */
+  holdOf(task: Pick<StoredTask, 'state' | 'runAt' | 'agent'>): Hold | undefined {
+    const { state, runAt } = task;
+    if (state !== 'queued' || isCommand(task) || (runAt !== null && Date.parse(runAt) > this.#now))
+      return undefined;
+    const agent = this.#catalogue.resolve(task.agent)?.agent;
+    return (agent && routeOf(this.#catalogue.chain(agent), this.#parts).hold) ?? undefined;
+  }
+
+  /** Milliseconds until the demand may change by itself; null where it does not. */
+  changesInMs(): number | null {
+    const { perDayUsd } = this.#budget.bounds;
+    const waits = [
+      this.#pauses.changesInMs(),
+      perDayUsd === null ? null : startOfNextDay(this.#now) - this.#now,
+    ].filter((ms) => ms !== null);
+    return waits.length === 0 ? null : Math.min(...waits);
+  }
+
+  status(): Pick<
+    DaemonStatus['subsystems']['supervisor'],
+    'spentTodayUsd' | 'reservedUsd' | 'dayLimitUsd' | 'paused'
+  > {
+    return {
+      spentTodayUsd: this.#budget.spentUsd(this.#now),
+      reservedUsd: this.#budget.reservedUsd(),
+      dayLimitUsd: this.#budget.bounds.perDayUsd,
+      paused: this.#pauses.list().map((pause) => this.#events.describe(pause)),
+    };
+  }
+
+  #tellBudget(): void {
+    for (const notice of this.#budget.notices(this.#now)) this.#events.budget(notice);
+  }
+
+  get #now(): number {
+    return this.#options.clock.now();
+  }
+
+  get #parts(): RouteParts {
+    return {
+      clock: this.#options.clock,
+      pauses: this.#pauses,
+      budget: this.#budget,
+      taken: (agentName) => this.#slots.taken(agentName),
+    };
+  }
+}
+
+function settled(settlement: Settlement): Admitted {
+  return { kind: 'settle', settlement };
+}
+
+/** A conversation that has a session is known to its own agent only. */
+function staysWithAgent({ task, past }: Claim): boolean {
+  return task.conversation !== null && (task.sessionId ?? past?.sessionId ?? null) !== null;
+}
+
+function chargeIn(settlement: Settlement) {
+  return settlement.kind === 'finish' ? settlement.outcome.charge : settlement.release.charge;
+}
