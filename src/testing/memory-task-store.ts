@@ -21,15 +21,16 @@ import type {
   SpendRow,
   StoredTask,
   Submitted,
-  TaskLaunch,
   TaskPage,
   TaskStore,
   WakeRequest,
 } from '../tasks/task-store.js';
 import {
   byTurn,
+  claimOf,
   type Entry,
-  endOf,
+  endsBefore,
+  endsSince,
   importedEntry,
   NO_HOLDER,
   NO_TRACE,
@@ -304,25 +305,14 @@ export class MemoryTaskStore implements TaskStore {
   async endedBefore(before: number, limit: number): Promise<string[]> {
     this.#checkOpen();
     requireWholeNumber('limit', limit, 0, 1000);
-    return [...this.#entries.values()]
-      .filter(({ task }) => task.completedAt !== null && Date.parse(task.completedAt) < before)
-      .toSorted((a, b) => endOf(a) - endOf(b) || a.seq - b.seq)
-      .slice(0, limit)
-      .map(({ task }) => task.id);
+    return endsBefore(this.#entries.values(), before, limit);
   }
 
   async endedSince({ at, id }: { at: number; id?: string }, limit: number): Promise<EndedTask[]> {
     this.#checkOpen();
     requireWholeNumber('limit', limit, 0, 1000);
     const past = id === undefined ? -1 : (seqOf(id) ?? -1);
-    return [...this.#entries.values()]
-      .flatMap(({ seq, task: { state, completedAt } }) =>
-        isFinal(state) && completedAt !== null ? [{ seq, state, at: Date.parse(completedAt) }] : [],
-      )
-      .filter((end) => end.at > at || (end.at === at && end.seq > past))
-      .toSorted((a, b) => a.at - b.at || a.seq - b.seq)
-      .slice(0, limit)
-      .map(({ seq, state, at: endedAt }) => ({ id: taskIdOf(seq), state, at: endedAt }));
+    return endsSince(this.#entries.values(), { at, past }, limit);
   }
 
   async spend(query: SpendQuery): Promise<SpendRow[]> {
@@ -392,20 +382,9 @@ export class MemoryTaskStore implements TaskStore {
   }
 
   #claimOf(entry: Entry): Claim {
-    const task = structuredClone(entry.task);
     const past = this.#pastOf(entry);
-    return {
-      task,
-      token: `${entry.seq}.${entry.fence}`,
-      attemptId: entry.attemptId,
-      launch: entry.launch === null ? null : (JSON.parse(entry.launch) as TaskLaunch),
-      retriesLeft: entry.retriesLeft,
-      takeovers: entry.takeovers,
-      past,
-      baseline: this.#ledger.baseline(task.sessionId ?? past?.sessionId ?? null),
-      feedback: entry.feedback,
-      spentUsd: task.costUsd ?? 0,
-    };
+    const baseline = this.#ledger.baseline(entry.task.sessionId ?? past?.sessionId ?? null);
+    return claimOf(entry, past, baseline);
   }
 
   #pastOf({ seq, root, task: { conversation } }: Entry): ConversationPast | null {

@@ -303,7 +303,7 @@ export class Engine {
   }
 
   wake({ waitReason, ruleId, limit = -1 }: WakeRequest): number {
-    return Number(this.#do.wake.run({ waitReason, ruleId: ruleId ?? null, limit }).changes);
+    return this.#do.wake.run({ waitReason, ruleId: ruleId ?? null, limit }).changes;
   }
 
   nextRunAt(): number | null {
