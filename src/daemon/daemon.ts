@@ -19,6 +19,7 @@ import { guardAgainstCrashes } from './crash-guard.js';
 import { HealthRegister } from './health.js';
 import { type DaemonLog, logBounds, openLog } from './log.js';
 import { openTasks } from './open-tasks.js';
+import { PermissionDesk } from './permission-desk.js';
 import { ReleaseStack } from './release-stack.js';
 import { Reloader } from './reloader.js';
 import { SelfCheck } from './self-check.js';
@@ -26,6 +27,7 @@ import { nextRestartCount, StateFile } from './state-file.js';
 import { daemonStatus, type StatusSources, stateSnapshot } from './status.js';
 import type { StopRequest } from './stop-request.js';
 import { exportTasks, type Ground, makeServer, makeSupervisor } from './subsystems.js';
+import { TaskWorkspaces } from './task-workspaces.js';
 import { terminalEcho } from './terminal-echo.js';
 
 export interface DaemonOptions {
@@ -50,6 +52,8 @@ interface Parts {
   store: TaskStore;
   supervisor: AgentSupervisor;
   automation: AutomationHost;
+  questions: PermissionDesk;
+  workspaces: TaskWorkspaces;
   server: RpcServer;
   state: StateFile;
   retention: Retention;
@@ -155,7 +159,7 @@ export class Daemon {
    */
   async stop(): Promise<void> {
     const { stop, clock } = this.#options;
-    const { supervisor, automation } = this.#running;
+    const { supervisor, automation, workspaces } = this.#running;
     await stop.asked;
     // As it stands now: a second signal may have come before we were up.
     const { reason = 'unknown', graceMs, keepAgents = false } = stop.pending ?? {};
@@ -163,6 +167,7 @@ export class Daemon {
     this.#publish('daemon.stopping', { reason, pid: process.pid, keepAgents });
     const { stopGraceMs } = supervisorSettings(this.#reloader.current);
     await automation.close();
+    workspaces.close();
     this.#agentsSettled = keepAgents
       ? this.#leaveAgents()
       : endAgents(supervisor, { stop, clock, graceMs: graceMs ?? stopGraceMs });
@@ -201,9 +206,10 @@ export class Daemon {
     this.#releases.push('tasks.json', exportTasks(this.#ground, store, holdOf));
     const parts = this.#compose(store);
     this.#parts = parts;
-    const { supervisor, server, state, automation } = parts;
+    const { supervisor, server, state, automation, questions } = parts;
     this.#releases.push('automation', () => automation.close());
     await automation.start();
+    if (begunAnew) questions.forgetAllowed();
     this.#takenOver = await supervisor.start({ strays: begunAnew ? 'all' : 'known' });
     // A start that fails further on leaves them to the next one.
     this.#releases.push('agents', () => this.#agentsSettled ?? this.#leaveAgents());
@@ -232,9 +238,12 @@ export class Daemon {
     const { stop, keepFiles } = this.#options;
     const config = this.#reloader.current;
     const files = new OutputFiles({ actionsDir: paths.actions });
-    const supervisor = makeSupervisor(this.#ground, { store, files, config });
+    const questions = new PermissionDesk(() => automation);
+    const workspaces = new TaskWorkspaces({ project: paths.root, clock, environment: process.env, store });
+    this.#releases.push('worktrees', () => workspaces.close());
+    const supervisor = makeSupervisor(this.#ground, { store, files, config, questions, workspaces });
     const status = () => daemonStatus(this.#statusSources());
-    const automation = new AutomationHost({
+    const automation: AutomationHost = new AutomationHost({
       ground: this.#ground,
       store,
       supervisor,
@@ -248,6 +257,7 @@ export class Daemon {
       files,
       stop,
       automation: automation.handlers(),
+      workspaces,
       status,
       reload: () => this.reload(),
     });
@@ -273,7 +283,7 @@ export class Daemon {
       },
       onFault: (error) => health.fault('state', error),
     });
-    return { store, supervisor, automation, server, state, retention };
+    return { store, supervisor, automation, questions, workspaces, server, state, retention };
   }
 
   #statusSources(): StatusSources {

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { AgentSupervisor } from '../agents/agent-supervisor.js';
 import type { Hold } from '../agents/limits/routes.js';
+import type { QuestionPort } from '../agents/ports.js';
 import type { EventRouter } from '../events/event-router.js';
 import { RpcServer } from '../ipc/rpc-server.js';
 import type { Clock } from '../platform/clock.js';
@@ -16,8 +17,10 @@ import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import type { HealthRegister } from './health.js';
 import { type AutomationHandlers, rpcHandlers } from './rpc-handlers.js';
 import type { StopRequest } from './stop-request.js';
+
 import { outputReader } from './task-handlers.js';
 import { waitingTask } from './task-view.js';
+import type { TaskWorkspaces } from './task-workspaces.js';
 
 /** What the daemon lays under all of its subsystems. */
 export interface Ground {
@@ -53,7 +56,19 @@ export function exportTasks(
 
 export function makeSupervisor(
   { paths, clock, log, router, health }: Ground,
-  { store, files, config }: { store: TaskStore; files: OutputFiles; config: Config },
+  {
+    store,
+    files,
+    config,
+    questions,
+    workspaces,
+  }: {
+    store: TaskStore;
+    files: OutputFiles;
+    config: Config;
+    questions: QuestionPort;
+    workspaces: TaskWorkspaces;
+  },
 ): AgentSupervisor {
   const self = identityOf();
   return new AgentSupervisor({
@@ -68,6 +83,8 @@ export function makeSupervisor(
     agents: agentsConfig(config),
     settings: supervisorSettings(config),
     environment: process.env,
+    questions,
+    workspaces,
     publish: (event) => router.publish(event),
   });
 }
@@ -78,13 +95,14 @@ export interface ServerParts {
   files: OutputFiles;
   stop: StopRequest;
   automation: AutomationHandlers;
+  workspaces: TaskWorkspaces;
   status: () => Promise<ResultOf<'daemon.status'>>;
   reload: () => Promise<ResultOf<'daemon.reload'>>;
 }
 
 /** The server of the project's socket, not listening yet. */
 export function makeServer({ paths, clock, log, router }: Ground, parts: ServerParts): RpcServer {
-  const { store, supervisor, files, stop, automation, status, reload } = parts;
+  const { store, supervisor, files, stop, automation, workspaces, status, reload } = parts;
   const tasks = { project: paths.root, store, supervisor, files };
   return new RpcServer({
     address: paths.socket,
@@ -101,7 +119,9 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
     },
     handlers: rpcHandlers({
       ...tasks,
+      clock,
       automation,
+      workspaces,
       router,
       status,
       reload,

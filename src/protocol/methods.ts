@@ -10,8 +10,10 @@ import { type EventSketch, GATE_STATES } from './automation.js';
 import { automationStatus, gate, scheduledJob, trace, verdicts } from './automation-schemas.js';
 import type { MethodTypes } from './method-types.js';
 import { about, literal, object, oneOf, record, type Schema, wholeNumber } from './schema.js';
+import { spendParams, spendReport } from './spend-schemas.js';
 import { TASK_SOURCES, TASK_STATES } from './task.js';
 import { isTopic, isTopicGlob } from './topic.js';
+import { pruneAnswer, taskDiff, taskMerge, worktree } from './worktree-schemas.js';
 
 /** One row of the method table. */
 export interface MethodSpec<P, R> {
@@ -191,6 +193,40 @@ export const METHODS: MethodTable = {
       eof: about(v.boolean(), 'The attempt has ended and all of it was read'),
     }),
   },
+  'spend.report': {
+    summary: 'What agents cost, by the end of their attempts; kept for 400 days.',
+    params: spendParams,
+    result: spendReport,
+  },
+  'task.diff': {
+    summary:
+      'What a task did in its worktree since it started: commits, changes and untracked files. NOT_FOUND where it has none.',
+    params: object({ taskId }),
+    result: taskDiff,
+  },
+  'task.merge': {
+    summary:
+      'Commits what the task has not committed itself, and merges its branch into the one that the project has checked out. CONFLICT where that cannot be; then nothing has changed. Agents may not.',
+    params: object({ taskId }),
+    result: taskMerge,
+  },
+  'worktree.list': {
+    summary: 'The worktrees of tasks, and why those that `worktree.prune` would keep have to stay.',
+    params: none,
+    result: v.array(worktree),
+  },
+  'worktree.prune': {
+    summary:
+      'Removes worktrees, with their branches, that hold nothing which is not elsewhere too. Agents may not.',
+    params: object({
+      taskIds: about(
+        v.exactOptional(v.pipe(v.array(filledUpTo(64)), v.maxLength(1_000))),
+        'Only those of these tasks',
+      ),
+      dryRun: about(v.exactOptional(v.boolean()), 'True: nothing is removed, the answer says what would be'),
+    }),
+    result: pruneAnswer,
+  },
   'event.emit': {
     summary: 'Publishes an event.',
     params: object({
@@ -270,8 +306,9 @@ export const METHODS: MethodTable = {
     result: v.array(gate),
   },
   'gate.approve': {
-    summary: 'Says yes to exactly what the gate shows. CONFLICT where it was answered or has expired.',
-    params: object({ gateId }),
+    summary:
+      'Says yes to exactly what the gate shows; with `always` also to what its field `always` covers, for the rest of the task. CONFLICT where it was answered or has expired.',
+    params: object({ gateId, always: v.exactOptional(v.boolean()) }),
     result: gate,
   },
   'gate.reject': {

@@ -2,7 +2,7 @@ import { AiwgdError } from '../protocol/errors.js';
 import { isFinal } from '../protocol/task.js';
 import { storedText } from '../tasks/stored-text.js';
 import { seqOf, taskIdOf } from '../tasks/task-id.js';
-import type { Claim, EndedTask, NewTask, StoredTask, TaskLaunch } from '../tasks/task-store.js';
+import type { NewTask, StoredTask } from '../tasks/task-store.js';
 
 /** A task of a `MemoryTaskStore`, with what nobody is shown of it. */
 export interface Entry {
@@ -83,51 +83,9 @@ export function importedEntry(task: StoredTask): Entry {
   return { ...NO_HOLDER, seq, task: copy, once: null, launch: null, retries: 0, retriesLeft: 0 };
 }
 
-/** The claim of a task that has just begun, or was taken over. */
-export function claimOf(entry: Entry, past: Claim['past'], baseline: Claim['baseline']): Claim {
-  const task = structuredClone(entry.task);
-  return {
-    task,
-    token: `${entry.seq}.${entry.fence}`,
-    attemptId: entry.attemptId,
-    launch: entry.launch === null ? null : (JSON.parse(entry.launch) as TaskLaunch),
-    retriesLeft: entry.retriesLeft,
-    takeovers: entry.takeovers,
-    past,
-    baseline,
-    feedback: entry.feedback,
-    spentUsd: task.costUsd ?? 0,
-  };
-}
-
 /** When an ended task ended, in milliseconds since 1970. */
-function endOf({ task }: Entry): number {
+export function endOf({ task }: Entry): number {
   return Date.parse(task.completedAt ?? task.createdAt);
-}
-
-/** As `TaskStore.endedBefore`. */
-export function endsBefore(entries: Iterable<Entry>, before: number, limit: number): string[] {
-  return [...entries]
-    .filter(({ task }) => task.completedAt !== null && Date.parse(task.completedAt) < before)
-    .toSorted((a, b) => endOf(a) - endOf(b) || a.seq - b.seq)
-    .slice(0, limit)
-    .map(({ task }) => task.id);
-}
-
-/** As `TaskStore.endedSince`; `past` is the number of the task whose end comes before, -1 for none. */
-export function endsSince(
-  entries: Iterable<Entry>,
-  { at, past }: { at: number; past: number },
-  limit: number,
-): EndedTask[] {
-  return [...entries]
-    .flatMap(({ seq, task: { state, completedAt } }) =>
-      isFinal(state) && completedAt !== null ? [{ seq, state, at: Date.parse(completedAt) }] : [],
-    )
-    .filter((end) => end.at > at || (end.at === at && end.seq > past))
-    .toSorted((a, b) => a.at - b.at || a.seq - b.seq)
-    .slice(0, limit)
-    .map(({ seq, state, at: endedAt }) => ({ id: taskIdOf(seq), state, at: endedAt }));
 }
 
 /** Higher priority first, then first submitted first. */

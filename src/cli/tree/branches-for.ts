@@ -6,6 +6,8 @@ const LOADERS = {
   events: () => import('./event-commands.js'),
   automation: () => import('./automation-commands.js'),
   schedule: () => import('./schedule-commands.js'),
+  mcp: () => import('./mcp-commands.js'),
+  worktree: () => import('./worktree-commands.js'),
   setup: () => import('./setup-commands.js'),
 } satisfies Record<string, () => Promise<{ branch: Branch }>>;
 
@@ -19,10 +21,13 @@ export const BRANCH_OF: Readonly<Record<string, keyof typeof LOADERS>> = {
   ping: 'daemon',
   logs: 'daemon',
   task: 'task',
+  spend: 'task',
   events: 'events',
   automation: 'automation',
   gate: 'automation',
   schedule: 'schedule',
+  mcp: 'mcp',
+  worktree: 'worktree',
   config: 'setup',
   demo: 'setup',
   completion: 'setup',

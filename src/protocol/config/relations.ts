@@ -40,6 +40,7 @@ export function checkRelations(value: unknown): Relations {
   checkAgents(root, jobs, rules, found);
   checkFallbacks(root, found);
   checkBudget(object(root['budget']), found);
+  checkApprovals(object(root['agents']), found);
   checkTriggers(root, rules, found);
   checkSecretPlaces(value, [], found);
   return found;
@@ -192,6 +193,27 @@ function checkBudget(budget: Json, found: Relations): void {
     } else if (typeof perTask === 'number' && bound < perTask) {
       const remedy = 'one task at a time reserves all of it';
       found.warnings.push({ path, message: 'is less than per_task_usd', remedy });
+    }
+  }
+}
+
+/** Only claude asks in a way that can be answered. */
+function checkApprovals(agents: Json, found: Relations): void {
+  for (const [name, value] of Object.entries(agents)) {
+    const { provider = 'claude', approvals, permission_mode: mode } = object(value);
+    if (approvals !== 'gate') continue;
+    if (provider !== 'claude') {
+      found.errors.push({
+        path: ['agents', name, 'approvals'],
+        message: 'only agents of the provider claude can ask for permission',
+        remedy: 'leave it out; what this agent may do is set in its own configuration',
+      });
+    } else if (mode === 'bypassPermissions') {
+      found.warnings.push({
+        path: ['agents', name, 'approvals'],
+        message: 'asks for nothing: `permission_mode` lets the agent do everything',
+        remedy: 'take another `permission_mode`, such as "default"',
+      });
     }
   }
 }
