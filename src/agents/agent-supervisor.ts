@@ -162,6 +162,7 @@ export class AgentSupervisor {
     }
     this.#started = true;
     const followed = new Set([...this.#runs.values()].flatMap((run) => run.attemptId ?? []));
+    this.#options.questions?.keepOnly(followed);
     if (strays === 'all') this.#recovery = this.#endStrays(followed);
     this.#loop.wake();
     return followed.size;

@@ -9,6 +9,7 @@ import type { AiwgEvent, NewEvent } from '../protocol/event.js';
 import { type Batch, Batches } from './batches.js';
 import { CommandQuestions } from './command-questions.js';
 import { Decisions, type Verdict } from './decisions.js';
+import { AgentQuestions } from './gates/agent-questions.js';
 import { GateKeeper } from './gates/gate-keeper.js';
 import { Lineage } from './lineage.js';
 import { MissedEvents } from './missed-events.js';
@@ -60,6 +61,8 @@ const UNSEEN_LOOKED_AT = 50;
  */
 export class AutomationEngine {
   readonly gates: GateKeeper;
+  /** Gates that agents ask for permission. */
+  readonly questions: AgentQuestions;
   readonly runs: Runs;
   readonly records: RunRecords;
   /** Which ends of tasks the rules know. */
@@ -91,8 +94,12 @@ export class AutomationEngine {
       clock,
       log,
       publish,
-      onAnswered: (_gate, runId) => db.afterCommit(() => this.runs.gateAnswered(runId)),
+      onAnswered: (gate, runId, always) => {
+        if (AgentQuestions.isAskedBy(runId)) this.questions.answered(gate, always);
+        else db.afterCommit(() => this.runs.gateAnswered(runId));
+      },
     });
+    this.questions = new AgentQuestions({ db, log, gates: this.gates, expireMinutes: options.gateMinutes });
     const context: RunContext = {
       ...options,
       writeOutcome: options.outcomes.write,

@@ -36,9 +36,15 @@ export interface CliOptions {
   cause?: string;
   keep?: boolean;
   rule?: string;
+  by?: string;
   history?: boolean;
   all?: boolean;
+  always?: boolean;
   timezone?: string;
   from?: string;
   count?: number;
+  /** RPC methods, by name. */
+  allow?: string[];
+  readOnly?: boolean;
+  printConfig?: boolean;
 }

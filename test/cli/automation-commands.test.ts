@@ -27,6 +27,7 @@ const GATE: Gate = {
   kind: 'rule',
   summary: 'Deploy?',
   action: 'command ["./deploy.sh"]',
+  always: null,
   ruleId: 'deploy',
   taskId: null,
   createdAt: '2026-11-22T12:00:00.000Z',

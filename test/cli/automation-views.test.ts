@@ -18,6 +18,7 @@ const gate = (more: Partial<Gate> = {}): Gate => ({
   kind: 'rule',
   summary: 'Deploy the docs?',
   action: 'command ["./deploy.sh"]\nthen emit docs.deployed',
+  always: null,
   ruleId: 'deploy',
   taskId: null,
   createdAt: ago(2),
