@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { libc } from '../platform/libc.js';
+import { messageOf } from '../protocol/errors.js';
 import { LaunchRefused } from './launcher.js';
 
 const { O_RDWR, O_WRONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
@@ -32,7 +33,7 @@ export class AgentInput implements Disposable {
    */
   static make(folder: string, text: string): { input: AgentInput; forAgent: number } {
     const path = join(folder, FIFO);
-    libc().makeFifo(path);
+    makeFifo(path);
     // For reading and writing: that waits for nobody, and the agent never reads an end.
     const forAgent = openSync(path, O_RDWR | O_NOFOLLOW);
     try {
@@ -103,6 +104,24 @@ export class AgentInput implements Disposable {
 
   [Symbol.dispose](): void {
     closeSync(this.#file);
+  }
+}
+
+/** What a file system without FIFOs says, as many network and FAT ones are. */
+const NEVER = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EINVAL']);
+
+/** What would never work is no passing fault of the machine, for which all tasks wait. */
+function makeFifo(path: string): void {
+  try {
+    libc().makeFifo(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== undefined && !NEVER.has(code)) throw error;
+    throw new LaunchRefused(
+      `The agent cannot be given answers to its questions: ${messageOf(error)}; set its "approvals" to "off", or put the project where FIFOs can be made`,
+      'bad_arguments',
+      error,
+    );
   }
 }
 

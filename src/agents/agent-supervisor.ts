@@ -171,10 +171,9 @@ export class AgentSupervisor {
   /** Nothing is claimed before they are gone. */
   async #endStrays(followed: ReadonlySet<string>): Promise<void> {
     const { clock, log, projectRoot } = this.#options;
-    const { killGraceMs } = this.#settings;
     this.#recovering = true;
     try {
-      await endStrays(followed, { clock, log, projectRoot, killGraceMs });
+      await endStrays(followed, { clock, log, projectRoot, killGraceMs: this.#settings.killGraceMs });
     } catch (error) {
       this.#faults.raise('tasks.recovery', `Agents of earlier tasks cannot be ended: ${messageOf(error)}`);
     } finally {

@@ -19,7 +19,7 @@ export interface AskingAttempt {
 }
 
 /** At once; an agent that asks more is told no. */
-const MOST_OPEN = 64;
+const MOST_OPEN = 32;
 /** In all, for as long as one daemon follows the attempt: each is kept for people to see later. */
 const MOST_ASKED = 1_000;
 

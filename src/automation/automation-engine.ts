@@ -9,8 +9,9 @@ import type { AiwgEvent, NewEvent } from '../protocol/event.js';
 import { type Batch, Batches } from './batches.js';
 import { CommandQuestions } from './command-questions.js';
 import { Decisions, type Verdict } from './decisions.js';
-import { AgentQuestions } from './gates/agent-questions.js';
-import { GateKeeper } from './gates/gate-keeper.js';
+import type { AgentQuestions } from './gates/agent-questions.js';
+import type { GateKeeper } from './gates/gate-keeper.js';
+import { makeGates } from './gates/make-gates.js';
 import { Lineage } from './lineage.js';
 import { MissedEvents } from './missed-events.js';
 import type { BuiltIn, CommandPort, DeadLetterPort, Publish, TaskPort } from './ports.js';
@@ -84,22 +85,14 @@ export class AutomationEngine {
   readonly #over = new AbortController();
 
   constructor(options: AutomationOptions) {
-    const { db, clock, log, publish, tasks } = options;
+    const { db, clock, log, tasks } = options;
     this.#options = options;
     this.#book = new RuleBook(db);
     this.#lineage = new Lineage(db, clock);
     this.records = new RunRecords(db, options.outcomes.forget);
-    this.gates = new GateKeeper({
-      db,
-      clock,
-      log,
-      publish,
-      onAnswered: (gate, runId, always) => {
-        if (AgentQuestions.isAskedBy(runId)) this.questions.answered(gate, always);
-        else db.afterCommit(() => this.runs.gateAnswered(runId));
-      },
-    });
-    this.questions = new AgentQuestions({ db, log, gates: this.gates, expireMinutes: options.gateMinutes });
+    const { gates, questions } = makeGates(options, (runId) => this.runs.gateAnswered(runId));
+    this.gates = gates;
+    this.questions = questions;
     const context: RunContext = {
       ...options,
       writeOutcome: options.outcomes.write,

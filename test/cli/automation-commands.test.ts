@@ -187,6 +187,12 @@ describe('answers', () => {
     expect(calls[0]).toEqual({ method: 'gate.approve', params: { gateId: 'gate-0001' } });
   });
 
+  test('say yes for good', async () => {
+    const { calls, cli } = await openStand({ 'gate.approve': GATE });
+    await cli(['gate', 'approve', 'gate-0001', '--always']);
+    expect(calls[0]?.params).toEqual({ gateId: 'gate-0001', always: true });
+  });
+
   test('say no, with all words of the reason', async () => {
     const { calls, cli } = await openStand({ 'gate.reject': { ...GATE, state: 'rejected' } });
     await cli(['gate', 'reject', 'gate-0001', 'not', 'on a', 'Friday']);

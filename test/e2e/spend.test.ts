@@ -1,6 +1,8 @@
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { SpendReport } from '#aiwgd/protocol/spend.js';
+import type { Task } from '#aiwgd/protocol/task.js';
 import { openSqliteTaskStore } from '#aiwgd/tasks/sqlite/sqlite-task-store.js';
 import type { Charge } from '#aiwgd/tasks/task-store.js';
 import { charge, DONE, FakeClock, newTask } from '#aiwgd/testing/index.js';
@@ -82,6 +84,33 @@ it('tells what agents cost: by day of the daemon, rule, agent and task', async (
   expect(await keys('--by', 'task', '--limit', '2')).toEqual(['task-0002', 'task-0003']);
   expect(await keys('--since', new Date(BASE + 1).toISOString())).toEqual([later.key]);
   expect(await keys('--since', '1s')).toEqual([]);
+});
+
+/** A stand-in for claude that counts as 2.1.330 does, from the beginning of its session: 0.30, then 0.75 in all. */
+const CLAUDE = `#!/bin/sh
+case "$*" in *--resume*) total=0.75;; *) total=0.3;; esac
+cat > /dev/null
+session=59b5f1ba-dc9b-47e2-ae5a-7ee391df79e0
+echo "{\\"type\\":\\"system\\",\\"subtype\\":\\"init\\",\\"session_id\\":\\"$session\\",\\"claude_code_version\\":\\"2.1.330\\"}"
+echo "{\\"type\\":\\"result\\",\\"subtype\\":\\"success\\",\\"is_error\\":false,\\"result\\":\\"ok\\",\\"session_id\\":\\"$session\\",\\"total_cost_usd\\":$total}"
+`;
+
+it('counts what claude says that it cost, and no dollar twice where it goes on in a session', async () => {
+  const project = new Project({ config: { agents: { claude: { program: './claude' } } } });
+  writeFileSync(join(project.root, 'claude'), CLAUDE);
+  chmodSync(join(project.root, 'claude'), 0o755);
+  await project.start();
+  await project.ok(['task', 'submit', '--wait', 'first']);
+  await project.ok(['task', 'submit', '--wait', '--resume', 'task-0001', 'second']);
+  const costs = (await project.json<Task[]>(['task', 'list'])).map(({ costUsd }) => costUsd);
+  expect(costs).toEqual([0.45, 0.3]);
+  const { rows, total } = await project.json<SpendReport>(['spend', '--by', 'agent']);
+  expect(rows).toMatchObject([{ key: 'claude', costUsd: 0.75, countedUsd: 0.75, attempts: 2, unknown: 0 }]);
+  expect(total).toMatchObject({ costUsd: 0.75, attempts: 2 });
+  // The next daemon knows it all.
+  await project.kill();
+  await project.start();
+  expect(await project.ok(['spend', '--by', 'task'])).toContain('task-0002  $0.45');
 });
 
 it('shows a table with its total, and says what nobody knows', async () => {

@@ -164,7 +164,8 @@ export class AgentQuestions {
     }
     const minutes = Math.round((Date.parse(expiresAt) - Date.parse(createdAt)) / MINUTE_MS);
     const no = reason === null ? 'A person said no.' : `A person said no: ${reason}`;
-    const message = state === 'expired' ? `Nobody answered within ${minutes} minutes.` : no;
+    const time = minutes === 1 ? '1 minute' : `${minutes} minutes`;
+    const message = state === 'expired' ? `Nobody answered within ${time}.` : no;
     return { allow: false, always: false, message };
   }
 }

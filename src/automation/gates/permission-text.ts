@@ -17,7 +17,7 @@ const TELLING_FIELDS = ['command', 'file_path', 'notebook_path', 'path', 'url', 
 /** `task-0001 (claude) wants to use Bash: npm test`. */
 export function permissionSummary({ taskId, agent, tool, input }: PermissionRequest): string {
   const telling = TELLING_FIELDS.map((name) => input[name]).find((value) => typeof value === 'string');
-  return `${taskId} (${agent}) wants to use ${tool}${telling === undefined ? '' : `: ${String(telling)}`}`;
+  return `${taskId} (${agent}) wants to use ${tool}${telling === undefined ? '' : `: ${telling}`}`;
 }
 
 /** Nobody can judge a longer one: it is refused as it is. */
