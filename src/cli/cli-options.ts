@@ -39,7 +39,12 @@ export interface CliOptions {
   by?: string;
   history?: boolean;
   all?: boolean;
+  always?: boolean;
   timezone?: string;
   from?: string;
   count?: number;
+  /** RPC methods, by name. */
+  allow?: string[];
+  readOnly?: boolean;
+  printConfig?: boolean;
 }

@@ -48,7 +48,8 @@ export function automationHandlers({
     'schedule.list': () => jobConfigs().map((job) => scheduledJob(job, sources, jobs)),
     'schedule.run': ({ jobId }) => ({ runId: sources.runJob(jobId) }),
     'gate.list': ({ state }) => engine.gates.list(state),
-    'gate.approve': ({ gateId }, call) => engine.gates.approve(gateId, gateAnswerer(call, project).by),
+    'gate.approve': ({ gateId, always = false }, call) =>
+      engine.gates.approve(gateId, gateAnswerer(call, project).by, { always }),
     'gate.reject': ({ gateId, reason }, call) =>
       engine.gates.reject(gateId, gateAnswerer(call, project).by, reason),
   };

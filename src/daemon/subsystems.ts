@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { AgentSupervisor } from '../agents/agent-supervisor.js';
 import type { Hold } from '../agents/limits/routes.js';
+import type { QuestionPort } from '../agents/ports.js';
 import type { EventRouter } from '../events/event-router.js';
 import { RpcServer } from '../ipc/rpc-server.js';
 import type { Clock } from '../platform/clock.js';
@@ -53,7 +54,12 @@ export function exportTasks(
 
 export function makeSupervisor(
   { paths, clock, log, router, health }: Ground,
-  { store, files, config }: { store: TaskStore; files: OutputFiles; config: Config },
+  {
+    store,
+    files,
+    config,
+    questions,
+  }: { store: TaskStore; files: OutputFiles; config: Config; questions: QuestionPort },
 ): AgentSupervisor {
   const self = identityOf();
   return new AgentSupervisor({
@@ -68,6 +74,7 @@ export function makeSupervisor(
     agents: agentsConfig(config),
     settings: supervisorSettings(config),
     environment: process.env,
+    questions,
     publish: (event) => router.publish(event),
   });
 }

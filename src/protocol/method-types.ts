@@ -115,7 +115,7 @@ export interface MethodTypes {
   'schedule.list': { params: NoParams; result: ScheduledJob[] };
   'schedule.run': { params: { jobId: string }; result: { runId: string | null } };
   'gate.list': { params: { state?: GateState | 'all' }; result: Gate[] };
-  'gate.approve': { params: { gateId: string }; result: Gate };
+  'gate.approve': { params: { gateId: string; always?: boolean }; result: Gate };
   'gate.reject': { params: { gateId: string; reason?: string }; result: Gate };
   subscribe: { params: SubscribeParams; result: { subscription: string } };
   unsubscribe: { params: { subscription: string }; result: { unsubscribed: boolean } };

@@ -276,8 +276,9 @@ export const METHODS: MethodTable = {
     result: v.array(gate),
   },
   'gate.approve': {
-    summary: 'Says yes to exactly what the gate shows. CONFLICT where it was answered or has expired.',
-    params: object({ gateId }),
+    summary:
+      'Says yes to exactly what the gate shows; with `always` also to what its field `always` covers, for the rest of the task. CONFLICT where it was answered or has expired.',
+    params: object({ gateId, always: v.exactOptional(v.boolean()) }),
     result: gate,
   },
   'gate.reject': {

@@ -12,24 +12,25 @@ describe('what this version does not do yet', () => {
   it('is warned about where the file asks for it', () => {
     expect(
       warned({
-        budget: { per_day_usd: 1 },
         agents: {
-          codex: { provider: 'codex' },
           claude: { isolation: 'worktree', approvals: 'gate', stall_minutes: 5 },
         },
       }),
-    ).toEqual([
-      'budget.per_day_usd',
-      'agents.codex.provider',
-      'agents.claude.isolation',
-      'agents.claude.approvals',
-    ]);
+    ).toEqual(['agents.claude.isolation']);
   });
 
   it('is not in the default file, nor in what runs today', () => {
     expect(warned(defaultConfigText())).toEqual([]);
     expect(
-      warned({ agents: { sh: { provider: 'command', command: ['sh'] }, claude: { model: 'x' } } }),
+      warned({
+        agents: {
+          sh: { provider: 'command', command: ['sh'] },
+          claude: { model: 'x' },
+          codex: { provider: 'codex' },
+          gemini: { provider: 'gemini' },
+          opencode: { provider: 'opencode' },
+        },
+      }),
     ).toEqual([]);
     expect(
       warned({

@@ -6,6 +6,7 @@ const LOADERS = {
   events: () => import('./event-commands.js'),
   automation: () => import('./automation-commands.js'),
   schedule: () => import('./schedule-commands.js'),
+  mcp: () => import('./mcp-commands.js'),
   setup: () => import('./setup-commands.js'),
 } satisfies Record<string, () => Promise<{ branch: Branch }>>;
 
@@ -24,6 +25,7 @@ export const BRANCH_OF: Readonly<Record<string, keyof typeof LOADERS>> = {
   automation: 'automation',
   gate: 'automation',
   schedule: 'schedule',
+  mcp: 'mcp',
   config: 'setup',
   demo: 'setup',
   completion: 'setup',
