@@ -120,7 +120,7 @@ export class Lineage {
     if (this.#sincePruned >= PRUNE_EVERY) this.#prune();
   }
 
-  /** Follows the tasks of rules: while one works, changes of files may be its own. */
+  /** Follows the tasks of rules: while one works in the project's own tree, changes of files may be its own. */
   follow(event: AiwgEvent): void {
     const { taskId } = event.payload;
     if (event.source !== 'supervisor' || typeof taskId !== 'string') return;
@@ -131,7 +131,10 @@ export class Lineage {
       const { rules } = this.of(event);
       if (rules.length === 0) return;
       if (event.type === 'task:queued') this.record(taskId, rules);
-      if (event.type === 'task:started') this.#began(taskId, rules, timeOf(event.payload['startedAt']) ?? at);
+      // One in a folder of its own changes nothing that is watched.
+      const isolated = event.payload['isolated'] === true;
+      if (event.type === 'task:started' && !isolated)
+        this.#began(taskId, rules, timeOf(event.payload['startedAt']) ?? at);
     }
   }
 

@@ -47,4 +47,6 @@ export interface CliOptions {
   allow?: string[];
   readOnly?: boolean;
   printConfig?: boolean;
+  stat?: boolean;
+  dryRun?: boolean;
 }

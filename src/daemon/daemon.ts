@@ -27,6 +27,7 @@ import { nextRestartCount, StateFile } from './state-file.js';
 import { daemonStatus, type StatusSources, stateSnapshot } from './status.js';
 import type { StopRequest } from './stop-request.js';
 import { exportTasks, type Ground, makeServer, makeSupervisor } from './subsystems.js';
+import { TaskWorkspaces } from './task-workspaces.js';
 import { terminalEcho } from './terminal-echo.js';
 
 export interface DaemonOptions {
@@ -52,6 +53,7 @@ interface Parts {
   supervisor: AgentSupervisor;
   automation: AutomationHost;
   questions: PermissionDesk;
+  workspaces: TaskWorkspaces;
   server: RpcServer;
   state: StateFile;
   retention: Retention;
@@ -157,7 +159,7 @@ export class Daemon {
    */
   async stop(): Promise<void> {
     const { stop, clock } = this.#options;
-    const { supervisor, automation } = this.#running;
+    const { supervisor, automation, workspaces } = this.#running;
     await stop.asked;
     // As it stands now: a second signal may have come before we were up.
     const { reason = 'unknown', graceMs, keepAgents = false } = stop.pending ?? {};
@@ -165,6 +167,7 @@ export class Daemon {
     this.#publish('daemon.stopping', { reason, pid: process.pid, keepAgents });
     const { stopGraceMs } = supervisorSettings(this.#reloader.current);
     await automation.close();
+    workspaces.close();
     this.#agentsSettled = keepAgents
       ? this.#leaveAgents()
       : endAgents(supervisor, { stop, clock, graceMs: graceMs ?? stopGraceMs });
@@ -236,7 +239,9 @@ export class Daemon {
     const config = this.#reloader.current;
     const files = new OutputFiles({ actionsDir: paths.actions });
     const questions = new PermissionDesk(() => automation);
-    const supervisor = makeSupervisor(this.#ground, { store, files, config, questions });
+    const workspaces = new TaskWorkspaces({ project: paths.root, clock, environment: process.env, store });
+    this.#releases.push('worktrees', () => workspaces.close());
+    const supervisor = makeSupervisor(this.#ground, { store, files, config, questions, workspaces });
     const status = () => daemonStatus(this.#statusSources());
     const automation: AutomationHost = new AutomationHost({
       ground: this.#ground,
@@ -252,6 +257,7 @@ export class Daemon {
       files,
       stop,
       automation: automation.handlers(),
+      workspaces,
       status,
       reload: () => this.reload(),
     });
@@ -277,7 +283,7 @@ export class Daemon {
       },
       onFault: (error) => health.fault('state', error),
     });
-    return { store, supervisor, automation, questions, server, state, retention };
+    return { store, supervisor, automation, questions, workspaces, server, state, retention };
   }
 
   #statusSources(): StatusSources {

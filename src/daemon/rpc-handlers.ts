@@ -8,6 +8,8 @@ import { callingTask } from './calling-task.js';
 import { largeAnswers } from './large-answers.js';
 import { spendHandler } from './spend-handler.js';
 import { type TaskHandlerParts, taskHandlers } from './task-handlers.js';
+import type { TaskWorkspaces } from './task-workspaces.js';
+import { worktreeHandlers } from './worktree-handlers.js';
 
 type AutomationMethod = Extract<MethodName, `${'automation' | 'schedule' | 'gate'}.${string}`>;
 /** The methods of automation, schedule and gates. */
@@ -15,6 +17,7 @@ export type AutomationHandlers = Pick<Handlers, AutomationMethod>;
 
 export interface HandlerParts extends TaskHandlerParts {
   automation: AutomationHandlers;
+  workspaces: TaskWorkspaces;
   router: EventRouter;
   clock: Clock;
   status(): Promise<ResultOf<'daemon.status'>>;
@@ -32,6 +35,7 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
   return {
     ...tasks,
     ...parts.automation,
+    ...worktreeHandlers(parts.workspaces, project, inTurn),
     'task.get': (params, call) => inTurn(call.connection, () => tasks['task.get'](params, call)),
     'task.list': (params, call) => inTurn(call.connection, () => tasks['task.list'](params, call)),
     'task.page': (params, call) => inTurn(call.connection, () => tasks['task.page'](params, call)),

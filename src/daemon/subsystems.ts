@@ -17,8 +17,10 @@ import { agentsConfig, supervisorSettings } from './agent-settings.js';
 import type { HealthRegister } from './health.js';
 import { type AutomationHandlers, rpcHandlers } from './rpc-handlers.js';
 import type { StopRequest } from './stop-request.js';
+
 import { outputReader } from './task-handlers.js';
 import { waitingTask } from './task-view.js';
+import type { TaskWorkspaces } from './task-workspaces.js';
 
 /** What the daemon lays under all of its subsystems. */
 export interface Ground {
@@ -59,7 +61,14 @@ export function makeSupervisor(
     files,
     config,
     questions,
-  }: { store: TaskStore; files: OutputFiles; config: Config; questions: QuestionPort },
+    workspaces,
+  }: {
+    store: TaskStore;
+    files: OutputFiles;
+    config: Config;
+    questions: QuestionPort;
+    workspaces: TaskWorkspaces;
+  },
 ): AgentSupervisor {
   const self = identityOf();
   return new AgentSupervisor({
@@ -75,6 +84,7 @@ export function makeSupervisor(
     settings: supervisorSettings(config),
     environment: process.env,
     questions,
+    workspaces,
     publish: (event) => router.publish(event),
   });
 }
@@ -85,13 +95,14 @@ export interface ServerParts {
   files: OutputFiles;
   stop: StopRequest;
   automation: AutomationHandlers;
+  workspaces: TaskWorkspaces;
   status: () => Promise<ResultOf<'daemon.status'>>;
   reload: () => Promise<ResultOf<'daemon.reload'>>;
 }
 
 /** The server of the project's socket, not listening yet. */
 export function makeServer({ paths, clock, log, router }: Ground, parts: ServerParts): RpcServer {
-  const { store, supervisor, files, stop, automation, status, reload } = parts;
+  const { store, supervisor, files, stop, automation, workspaces, status, reload } = parts;
   const tasks = { project: paths.root, store, supervisor, files };
   return new RpcServer({
     address: paths.socket,
@@ -110,6 +121,7 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
       ...tasks,
       clock,
       automation,
+      workspaces,
       router,
       status,
       reload,

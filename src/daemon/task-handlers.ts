@@ -16,6 +16,7 @@ import type { StoredTask, TaskStore } from '../tasks/task-store.js';
 import { callingTask } from './calling-task.js';
 import { chatSubmission, submissionOf } from './submissions.js';
 import { listedTask, type Present, taskView } from './task-view.js';
+import type { WorktreeMethod } from './worktree-handlers.js';
 
 export interface TaskHandlerParts {
   /** The project's folder. */
@@ -26,7 +27,7 @@ export interface TaskHandlerParts {
 }
 
 type Answer<M extends MethodName> = (params: ParamsOf<M>, call: CallContext) => Promise<ResultOf<M>>;
-type TaskMethod = Extract<MethodName, `task.${string}` | 'chat.send'>;
+type TaskMethod = Exclude<Extract<MethodName, `task.${string}` | 'chat.send'>, WorktreeMethod>;
 
 const DEFAULT_ROWS = 100;
 const DEFAULT_SLICE_BYTES = 65_536;

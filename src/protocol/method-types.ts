@@ -11,6 +11,7 @@ import type { AiwgEvent, DeadLetter } from './event.js';
 import type { SpendParams, SpendReport } from './spend.js';
 import type { DaemonStatus } from './status.js';
 import type { Task, TaskCounts, TaskSource, TaskState } from './task.js';
+import type { PruneAnswer, TaskDiff, TaskMerge, Worktree } from './worktrees.js';
 
 export interface SubmitParams {
   prompt: string;
@@ -99,6 +100,10 @@ export interface MethodTypes {
   'task.stats': { params: NoParams; result: TaskCounts };
   'task.output': { params: OutputParams; result: OutputSlice };
   'spend.report': { params: SpendParams; result: SpendReport };
+  'task.diff': { params: { taskId: string }; result: TaskDiff };
+  'task.merge': { params: { taskId: string }; result: TaskMerge };
+  'worktree.list': { params: NoParams; result: Worktree[] };
+  'worktree.prune': { params: { taskIds?: string[]; dryRun?: boolean }; result: PruneAnswer };
   'event.emit': {
     params: { topic: string; payload?: Record<string, unknown>; cause?: string };
     result: { eventId: string };

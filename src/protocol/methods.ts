@@ -13,6 +13,7 @@ import { about, literal, object, oneOf, record, type Schema, wholeNumber } from 
 import { spendParams, spendReport } from './spend-schemas.js';
 import { TASK_SOURCES, TASK_STATES } from './task.js';
 import { isTopic, isTopicGlob } from './topic.js';
+import { pruneAnswer, taskDiff, taskMerge, worktree } from './worktree-schemas.js';
 
 /** One row of the method table. */
 export interface MethodSpec<P, R> {
@@ -196,6 +197,35 @@ export const METHODS: MethodTable = {
     summary: 'What agents cost, by the end of their attempts; kept for 400 days.',
     params: spendParams,
     result: spendReport,
+  },
+  'task.diff': {
+    summary:
+      'What a task did in its worktree since it started: commits, changes and untracked files. NOT_FOUND where it has none.',
+    params: object({ taskId }),
+    result: taskDiff,
+  },
+  'task.merge': {
+    summary:
+      'Commits what the task has not committed itself, and merges its branch into the one that the project has checked out. CONFLICT where that cannot be; then nothing has changed. Agents may not.',
+    params: object({ taskId }),
+    result: taskMerge,
+  },
+  'worktree.list': {
+    summary: 'The worktrees of tasks, and why those that `worktree.prune` would keep have to stay.',
+    params: none,
+    result: v.array(worktree),
+  },
+  'worktree.prune': {
+    summary:
+      'Removes worktrees, with their branches, that hold nothing which is not elsewhere too. Agents may not.',
+    params: object({
+      taskIds: about(
+        v.exactOptional(v.pipe(v.array(filledUpTo(64)), v.maxLength(1_000))),
+        'Only those of these tasks',
+      ),
+      dryRun: about(v.exactOptional(v.boolean()), 'True: nothing is removed, the answer says what would be'),
+    }),
+    result: pruneAnswer,
   },
   'event.emit': {
     summary: 'Publishes an event.',

@@ -52,6 +52,27 @@ test('files that change while its task works do not set a rule off; a change aft
   expect(rig.tasks.all.map(({ prompt }) => prompt)).toEqual(['Edit "a.ts"', 'Edit "by-a-person.ts"']);
 });
 
+test('files that change while its task works in a worktree of its own set a rule off', async () => {
+  const rig = await Rig.open({ rules: [{ trigger: ON_TS, action: EDIT }] });
+  rig.change('a.ts');
+  await rig.idle();
+  const [task] = rig.tasks.all;
+  task!.state = 'running';
+  const startedAt = new Date(rig.clock.now()).toISOString();
+  const payload = { taskId: task!.id, state: 'running', ruleId: 'r0', startedAt, isolated: true };
+  rig.publish('task:started', payload, { source: 'supervisor' });
+  rig.change('b.ts');
+  await rig.pass(1_000);
+  await rig.reopen({ later: 60_000 });
+  rig.change('c.ts');
+  await rig.endAll();
+  expect(rig.tasks.all.map(({ prompt }) => prompt)).toEqual(['Edit "a.ts"', 'Edit "b.ts"', 'Edit "c.ts"']);
+  // What it tells, it has brought about itself all the same.
+  rig.publish('file.modify', { path: 'd.ts' }, { cause: task!.id });
+  await rig.endAll();
+  expect(rig.tasks.all).toHaveLength(3);
+});
+
 test('an agent that is quicker than the news of its start is known for its edits all the same', async () => {
   const rig = await Rig.open({ rules: [{ trigger: ON_TS, action: EDIT }] });
   rig.change('a.ts');

@@ -7,6 +7,7 @@ const LOADERS = {
   automation: () => import('./automation-commands.js'),
   schedule: () => import('./schedule-commands.js'),
   mcp: () => import('./mcp-commands.js'),
+  worktree: () => import('./worktree-commands.js'),
   setup: () => import('./setup-commands.js'),
 } satisfies Record<string, () => Promise<{ branch: Branch }>>;
 
@@ -26,6 +27,7 @@ export const BRANCH_OF: Readonly<Record<string, keyof typeof LOADERS>> = {
   gate: 'automation',
   schedule: 'schedule',
   mcp: 'mcp',
+  worktree: 'worktree',
   config: 'setup',
   demo: 'setup',
   completion: 'setup',

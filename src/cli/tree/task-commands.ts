@@ -14,6 +14,7 @@ export const branch: Branch = (program, add, addGroup) => {
   addListing(task, add);
   addSteering(task, add);
   addSpend(program, add);
+  addWork(task, add);
 };
 
 function addSpend(program: CommandNode, add: AddLeaf): void {
@@ -144,5 +145,30 @@ function addSteering(task: CommandNode, add: AddLeaf): void {
     args: [idArgument],
     examples: [['aiwgd task retry task-0001', '']],
     load: () => import('../commands/task-retry.js'),
+  });
+}
+
+function addWork(task: CommandNode, add: AddLeaf): void {
+  add(task, {
+    name: 'diff',
+    summary: 'Show what a task did in its worktree',
+    details:
+      'Commits, changes and untracked files since the task started. For tasks of agents with isolation "worktree".',
+    args: [idArgument],
+    options: [new Option('--stat', 'only the files, with the number of lines')],
+    examples: [
+      ['aiwgd task diff task-0001', ''],
+      ['aiwgd task diff task-0001 --stat', ''],
+    ],
+    load: () => import('../commands/task-diff.js'),
+  });
+  add(task, {
+    name: 'merge',
+    summary: 'Merge what a task did in its worktree into the branch that is checked out',
+    details:
+      'What the task has not committed is committed first. Where files are in conflict nothing is changed, and they are named.',
+    args: [idArgument],
+    examples: [['aiwgd task merge task-0001', '']],
+    load: () => import('../commands/task-merge.js'),
   });
 }

@@ -153,7 +153,7 @@ export const agentSchema = variant('provider', [claude, codex, gemini, opencode,
 export const agentsSchema = setting(
   record(agentName, agentSchema),
   {},
-  'Who carries out tasks, by name. `claude` is there without being named.',
+  'Who carries out tasks, by name. `claude`, `codex`, `gemini` and `opencode` are there without being named.',
 );
 
 const platform = object({
@@ -197,6 +197,10 @@ const MCP_METHODS: Record<keyof MethodTypes, boolean> = {
   'task.stats': true,
   'task.output': true,
   'spend.report': true,
+  'task.diff': true,
+  'task.merge': false,
+  'worktree.list': true,
+  'worktree.prune': false,
   'event.emit': false,
   'event.history': true,
   'event.dead.list': true,

@@ -1,0 +1,240 @@
+import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
+import { type Clock, sleep } from '../platform/clock.js';
+import { identityOf, isAlive } from '../platform/process-identity.js';
+import { AiwgdError } from '../protocol/errors.js';
+import { copyFiles } from './copied-files.js';
+import type { Git } from './git.js';
+import { linkState, placeOf, releaseHead } from './place.js';
+import type { WorktreeRecord, WorktreeRecords } from './records.js';
+import {
+  branchOf,
+  commitOf,
+  findRepository,
+  folderWithin,
+  isInNoBranch,
+  type Repository,
+  refOf,
+} from './repository.js';
+import { checkOutSubmodules } from './submodules.js';
+import type { Turns } from './turns.js';
+
+export interface WorkspaceRequest {
+  owner: string;
+  cwd: string | null;
+  options: { submodules: boolean; untracked: 'none' | 'copy'; copy: readonly string[] };
+}
+
+export interface Workshop {
+  git: Git;
+  clock: Clock;
+  records: WorktreeRecords;
+  /** The project's folder. */
+  project: string;
+  /** Of what git locks for a moment: one change of a repository at a time. */
+  turns: Turns;
+}
+
+const CHECKOUT_TIMEOUT_MS = 600_000;
+const END_POLL_MS = 20;
+
+/** Makes the worktree of a task, or finds it. Call it for one owner at a time. */
+export async function prepareWorktree(
+  shop: Workshop,
+  { owner, cwd, options }: WorkspaceRequest,
+): Promise<{ folder: string; path: string }> {
+  const { git, records } = shop;
+  const repository = await findRepository(git, shop.project);
+  const inside = folderWithin(repository, cwd);
+  records.makeFolder();
+  const path = records.realPathOf(owner);
+  const record = records.read(owner);
+  if (record?.state === 'making') await takeAway(shop, repository, record);
+  if (record?.state !== 'ready' || !(await isUsable(shop, repository, record, path))) {
+    await makeAnew(shop, { repository, path, owner, record, options });
+  }
+  return { folder: workFolder(path, inside), path };
+}
+
+/** Whether the worktree is there; a link that was broken (a project that moved) is mended. */
+async function isUsable(
+  { git, turns }: Workshop,
+  repository: Repository,
+  record: WorktreeRecord,
+  path: string,
+): Promise<boolean> {
+  const place = placeOf(record, repository, path);
+  if (!place.present) return false;
+  if (place.adminDir === null) {
+    throw invalid(
+      `${path} is no worktree of ${repository.top} any more. Save what you need of it and move it away; then the task can have a new one.`,
+    );
+  }
+  releaseHead(place);
+  if (linkState(place) === 'broken') {
+    await turns.take(repository.commonDir, () =>
+      git.ok({ cwd: repository.top, args: ['worktree', 'repair', '--', path] }),
+    );
+  }
+  return true;
+}
+
+interface Making {
+  repository: Repository;
+  path: string;
+  owner: string;
+  /** Of an earlier one in its place. */
+  record: WorktreeRecord | undefined;
+  options: WorkspaceRequest['options'];
+}
+
+async function makeAnew(shop: Workshop, making: Making): Promise<void> {
+  const { git, clock, records, turns } = shop;
+  const { repository, path, owner, record: before } = making;
+  const head = await commitOf(git, repository.project, 'HEAD');
+  if (head === null) {
+    throw invalid(
+      `The repository ${repository.top} has no commit yet; a worktree begins with one. Commit first.`,
+    );
+  }
+  const tip = await commitOf(git, repository.top, refOf(owner));
+  checkFree(path, owner, tip !== null && before === undefined);
+  await turns.take(repository.commonDir, () => dropMissing(git, repository, path));
+  const record: WorktreeRecord = {
+    version: 1,
+    owner,
+    branch: branchOf(owner),
+    base: tip === null || before === undefined ? head : before.base,
+    state: 'making',
+    admin: null,
+    worker: null,
+    copied: [],
+    submodules: [],
+    createdAt: new Date(clock.now()).toISOString(),
+    mergedHead: before?.mergedHead ?? null,
+  };
+  records.write(record);
+  try {
+    await build(shop, making, record, tip !== null);
+  } catch (error) {
+    // Where that fails too (the daemon stops, say), the record says so, and the next call begins with it.
+    await takeAway(shop, repository, record).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function build(
+  { git, records, turns }: Workshop,
+  { repository, path, options }: Making,
+  record: WorktreeRecord,
+  branchExists: boolean,
+): Promise<void> {
+  const { top, commonDir } = repository;
+  // The next daemon ends a git that a killed one left at work here.
+  const onStart = (pid: number): void => {
+    record.worker = identityOf(pid) ?? null;
+    records.write(record);
+  };
+  const what = branchExists
+    ? ['--', path, record.branch]
+    : ['--no-track', '-b', record.branch, '--', path, record.base];
+  await turns.take(commonDir, () =>
+    git.ok({ cwd: top, args: ['worktree', 'add', '--quiet', '--no-checkout', ...what], onStart }),
+  );
+  record.admin = await adminNameOf(git, repository, path);
+  await git.ok({
+    cwd: path,
+    args: ['reset', '--quiet', '--hard'],
+    timeoutMs: CHECKOUT_TIMEOUT_MS,
+    onStart,
+  });
+  const trees = { source: top, target: path };
+  if (options.submodules) {
+    record.submodules = await turns.take(commonDir, () => checkOutSubmodules(git, trees, onStart));
+  }
+  record.copied = await copyFiles(git, repository, path, options);
+  record.worker = null;
+  record.state = 'ready';
+  records.write(record);
+}
+
+/**
+ * What git kept of a worktree whose folder is gone would be in the way. Throws CONFLICT where that is all that leads to
+ * commits of it.
+ */
+async function dropMissing(git: Git, { top }: Repository, path: string): Promise<void> {
+  if (existsSync(path)) return;
+  const listed = (await git.ok({ cwd: top, args: ['worktree', 'list', '--porcelain', '-z'] })).toString(
+    'utf8',
+  );
+  const lines = listed
+    .split('\0\0')
+    .map((entry) => entry.split('\0'))
+    .find(([first]) => first === `worktree ${path}`);
+  if (lines === undefined) return;
+  const head = lines.find((line) => line.startsWith('HEAD '))?.slice('HEAD '.length);
+  if (head !== undefined && lines.includes('detached') && (await isInNoBranch(git, top, head))) {
+    throw new AiwgdError(
+      'CONFLICT',
+      `The worktree ${path} is gone, and its commit ${head} is in no branch. Keep it with git branch NAME ${head}; then try again.`,
+    );
+  }
+  await git.ok({ cwd: top, args: ['worktree', 'remove', '--', path] });
+}
+
+async function adminNameOf(git: Git, { commonDir }: Repository, path: string): Promise<string> {
+  const found = realpathSync(
+    await git.line({ cwd: path, args: ['rev-parse', '--path-format=absolute', '--git-dir'] }),
+  );
+  if (dirname(found) === join(commonDir, 'worktrees')) return basename(found);
+  throw new AiwgdError('CONFLICT', `git made ${path}, but keeps it in ${found}, not in ${commonDir}.`);
+}
+
+/** An empty folder is nobody's work. */
+function checkFree(path: string, owner: string, foreignBranch: boolean): void {
+  if (foreignBranch) {
+    throw invalid(
+      `There is a branch ${branchOf(owner)} that the daemon did not make. Rename it (git branch -m ${branchOf(owner)} NAME), or give the task to an agent without isolation.`,
+    );
+  }
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats === undefined || (stats.isDirectory() && readdirSync(path).length === 0)) return;
+  throw invalid(`${path} is there, but the daemon has no record of making it. Move it away.`);
+}
+
+/** Removes what was begun and in which nobody has worked. The branch stays where it has moved on. */
+export async function takeAway(
+  { git, clock, records, turns }: Workshop,
+  repository: Repository,
+  { owner, worker, base }: WorktreeRecord,
+): Promise<void> {
+  if (worker !== null && isAlive(worker)) {
+    process.kill(worker.pid, 'SIGKILL');
+    while (isAlive(worker)) await sleep(clock, END_POLL_MS);
+  }
+  const path = records.realPathOf(owner);
+  await rm(path, { recursive: true, force: true, maxRetries: 5 });
+  await turns.take(repository.commonDir, async () => {
+    await dropMissing(git, repository, path);
+    const tip = await commitOf(git, repository.top, refOf(owner));
+    if (tip === base) await git.ok({ cwd: repository.top, args: ['update-ref', '-d', refOf(owner), base] });
+    if (tip === base || tip === null) records.remove(owner);
+  });
+}
+
+/** The folder in the worktree, made where the commit lacks it. Throws INVALID_PARAMS where a link leads out of it. */
+function workFolder(path: string, inside: string): string {
+  const folder = join(path, inside);
+  let nearest = folder;
+  while (!existsSync(nearest)) nearest = dirname(nearest);
+  if (relative(path, realpathSync(nearest)).startsWith('..')) {
+    throw invalid(`${folder} leads out of the worktree; give the task a folder that is none behind a link.`);
+  }
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+function invalid(message: string): AiwgdError {
+  return new AiwgdError('INVALID_PARAMS', message);
+}

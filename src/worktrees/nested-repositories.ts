@@ -1,0 +1,41 @@
+import { opendir } from 'node:fs/promises';
+import { type BytePath, textOf, under } from './byte-paths.js';
+
+/** Entries that are looked at; a worktree with more is not called free of repositories. */
+const MOST_ENTRIES = 2_000_000;
+
+/**
+ * Why a worktree cannot be called free of repositories of its own, in words; undefined where it is. One in an ignored
+ * folder git itself would remove without a word. `known` are the submodules that were checked out.
+ */
+export async function nestedRepository(
+  folder: string,
+  known: ReadonlySet<BytePath>,
+): Promise<string | undefined> {
+  const waiting: BytePath[] = [''];
+  let seen = 0;
+  for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
+    for (const { name, isFolder } of await entriesOf(at === '' ? Buffer.from(folder) : under(folder, at))) {
+      seen += 1;
+      if (seen > MOST_ENTRIES) return 'it has too many files to look for repositories among them';
+      const isMark = name === '.git';
+      if (isMark && at !== '' && !known.has(at)) return `${textOf(at)} is a repository of its own`;
+      if (isFolder && !isMark) waiting.push(at === '' ? name : `${at}/${name}`);
+    }
+  }
+  return undefined;
+}
+
+async function entriesOf(place: Buffer): Promise<{ name: BytePath; isFolder: boolean }[]> {
+  const found: { name: BytePath; isFolder: boolean }[] = [];
+  try {
+    // Names as bytes; Node's types do not know of it.
+    for await (const entry of await opendir(place, { encoding: 'latin1' })) {
+      found.push({ name: entry.name, isFolder: entry.isDirectory() });
+    }
+  } catch (error) {
+    // It went meanwhile.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  return found;
+}

@@ -1,0 +1,229 @@
+import { mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { AiwgdError } from '#aiwgd/protocol/errors.js';
+import { Repository } from './repository.js';
+
+async function refused(repo: Repository): Promise<AiwgdError> {
+  const error = await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' }).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (error instanceof AiwgdError) return error;
+  throw new Error(`refused with ${String(error)}`);
+}
+
+/** All that a merge could disturb in the project's checkout. */
+function stateOf(repo: Repository): string[] {
+  return [
+    repo.git('rev-parse', 'HEAD'),
+    repo.git('status', '--porcelain'),
+    repo.git('ls-files', '--stage'),
+    repo.git('stash', 'list'),
+    repo.read('a.txt'),
+  ];
+}
+
+test('a diff has commits, changes and untracked files, and leaves the index of the worktree alone', async () => {
+  const repo = new Repository({ files: { 'a.txt': 'one\n', 'b.txt': 'b\n', 'c.txt': 'c\n' } });
+  const folder = await repo.withCommit('task-0001', 'committed.txt');
+  writeFileSync(join(folder, 'a.txt'), 'two\n');
+  writeFileSync(join(folder, 'staged.txt'), 'staged\n');
+  repo.gitIn(folder, 'add', 'staged.txt');
+  writeFileSync(join(folder, 'untracked.bin'), Buffer.from([0, 1, 2]));
+  unlinkSync(join(folder, 'b.txt'));
+  const status = repo.gitIn(folder, 'status', '--porcelain');
+  const objects = repo.git('count-objects');
+  const { files, diff, truncated, base, branch, notes } = await repo.worktrees.diff('task-0001');
+  expect(files).toEqual([
+    { path: 'a.txt', status: 'modified', added: 1, removed: 1 },
+    { path: 'b.txt', status: 'deleted', added: 0, removed: 1 },
+    { path: 'committed.txt', status: 'added', added: 1, removed: 0 },
+    { path: 'staged.txt', status: 'added', added: 1, removed: 0 },
+    { path: 'untracked.bin', status: 'added', added: null, removed: null },
+  ]);
+  expect(diff).toContain('-one\n+two\n');
+  expect(diff).toContain('Binary files /dev/null and b/untracked.bin differ');
+  expect({ truncated, base, branch, notes }).toEqual({
+    truncated: false,
+    base: repo.git('rev-parse', 'main'),
+    branch: 'aiwg/task-0001',
+    notes: '',
+  });
+  expect(repo.gitIn(folder, 'status', '--porcelain')).toBe(status);
+  expect(repo.git('count-objects')).toBe(objects);
+});
+
+test('a diff shows what git was told not to look at', async () => {
+  const repo = new Repository();
+  const folder = await repo.prepare();
+  repo.gitIn(folder, 'update-index', '--assume-unchanged', 'a.txt');
+  writeFileSync(join(folder, 'a.txt'), 'two\n');
+  expect((await repo.worktrees.diff('task-0001')).files).toMatchObject([{ path: 'a.txt', added: 1 }]);
+});
+
+test('the settings of the repository do not change how a diff looks', async () => {
+  const repo = new Repository();
+  for (const [key, value] of [
+    ['diff.noprefix', 'true'],
+    ['color.ui', 'always'],
+    ['diff.relative', 'true'],
+    ['diff.renames', 'copies'],
+  ]) {
+    repo.git('config', key!, value!);
+  }
+  const folder = await repo.prepare();
+  writeFileSync(join(folder, 'ü.txt'), 'x\n');
+  expect((await repo.worktrees.diff('task-0001')).diff).toMatch(/^diff --git a\/ü.txt b\/ü.txt\n/u);
+});
+
+test('a diff that is too long is cut at a line and says so', async () => {
+  const repo = new Repository();
+  const folder = await repo.prepare();
+  writeFileSync(join(folder, 'big.txt'), `${'x'.repeat(99)}\n`.repeat(100_000));
+  const { diff, truncated, files } = await repo.worktrees.diff('task-0001');
+  expect(truncated).toBe(true);
+  expect(files).toEqual([{ path: 'big.txt', status: 'added', added: 100_000, removed: 0 }]);
+  expect(diff.length).toBeLessThan(8 * 1024 * 1024 + 500);
+  expect(diff).toMatch(/\n\+x{99}\n\[cut here: .*git diff [0-9a-f]{40} aiwg\/task-0001\]\n$/u);
+  writeFileSync(join(folder, 'big.txt'), '\u001b\n'.repeat(3_000_000));
+  expect(Buffer.byteLength(JSON.stringify(await repo.worktrees.diff('task-0001')))).toBeLessThan(
+    16 * 1024 * 1024,
+  );
+}, 60_000);
+
+test('a merge commits the rest, is a merge commit of the user’s, and the diff stays the same', async () => {
+  const repo = new Repository();
+  const folder = await repo.withCommit();
+  writeFileSync(join(folder, 'rest.txt'), 'rest\n');
+  repo.write('mine.txt', 'untracked in the project');
+  const before = await repo.worktrees.diff('task-0001');
+  const prompt = '\n-F --amend $(touch x) \u001b[31mred\nsecond line';
+  const answer = await repo.worktrees.merge({ owner: 'task-0001', prompt });
+  expect(answer).toEqual({
+    taskId: 'task-0001',
+    merged: true,
+    commit: repo.git('rev-parse', 'main'),
+    files: ['new.txt', 'rest.txt'],
+  });
+  expect(repo.read('rest.txt')).toBe('rest\n');
+  expect(repo.git('log', '-1', '--format=%s|%an|%ce|%p').split('|')).toMatchObject([
+    'Merge aiwg/task-0001',
+    'Ann',
+    'ann@example.com',
+    expect.stringContaining(' '),
+  ]);
+  expect(repo.git('log', '-1', '--format=%s', 'aiwg/task-0001')).toBe(
+    'task-0001: -F --amend $(touch x) ␛[31mred',
+  );
+  expect(repo.gitIn(folder, 'status', '--porcelain')).toBe('');
+  expect(await repo.worktrees.diff('task-0001')).toEqual(before);
+  expect(await repo.worktrees.merge({ owner: 'task-0001', prompt })).toEqual({
+    taskId: 'task-0001',
+    merged: false,
+    commit: null,
+    files: [],
+  });
+  // Also without worktree and branch.
+  rmSync(folder, { recursive: true });
+  expect(await repo.worktrees.diff('task-0001')).toEqual(before);
+  repo.git('worktree', 'prune');
+  repo.git('branch', '--quiet', '-D', 'aiwg/task-0001');
+  expect(await repo.worktrees.diff('task-0001')).toEqual(before);
+  expect(await repo.keptBecause()).toBeNull();
+  await expect(repo.worktrees.diff('task-0001')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+});
+
+test('a conflict names the files and leaves everything as it was', async () => {
+  const repo = new Repository();
+  const folder = await repo.prepare();
+  writeFileSync(join(folder, 'a.txt'), 'theirs\n');
+  repo.write('a.txt', 'ours\n');
+  repo.git('commit', '--quiet', '--all', '-m', 'ours');
+  repo.write('mine.txt', 'mine');
+  const before = stateOf(repo);
+  const error = await refused(repo);
+  expect(error).toMatchObject({ code: 'CONFLICT', data: { taskId: 'task-0001', files: ['a.txt'] } });
+  expect(error.message).toContain('git merge aiwg/task-0001');
+  expect(stateOf(repo)).toEqual(before);
+  expect(repo.has('.git/MERGE_HEAD')).toBe(false);
+  expect(readFileSync(join(folder, 'a.txt'), 'utf8')).toBe('theirs\n');
+  expect(repo.gitIn(folder, 'log', '-1', '--format=%s')).toBe('task-0001: x');
+});
+
+test('where git cannot foresee a conflict, the merge is taken back', async () => {
+  const repo = new Repository();
+  // As a git from before 2.38.
+  const old = join(repo.base, 'old');
+  mkdirSync(old);
+  const real = repo.git('--exec-path');
+  writeFileSync(
+    join(old, 'git'),
+    `#!/bin/sh\ncase " $* " in *" merge-tree "*) exit 129;; esac\nexec "${real}/git" "$@"\n`,
+    { mode: 0o755 },
+  );
+  const folder = await repo.prepare();
+  writeFileSync(join(folder, 'a.txt'), 'theirs\n');
+  repo.write('a.txt', 'ours\n');
+  repo.git('commit', '--quiet', '--all', '-m', 'ours');
+  const before = stateOf(repo);
+  repo.env['PATH'] = `${old}:${repo.env['PATH']}`;
+  const merge = repo.open().merge({ owner: 'task-0001', prompt: 'x' });
+  await expect(merge).rejects.toMatchObject({ code: 'CONFLICT', data: { files: ['a.txt'] } });
+  expect(stateOf(repo)).toEqual(before);
+  expect(repo.has('.git/MERGE_HEAD')).toBe(false);
+});
+
+test('a merge is refused, with git’s words, where it would overwrite what is not committed', async () => {
+  const repo = new Repository();
+  await repo.withCommit('task-0001', 'new.txt');
+  repo.write('new.txt', 'mine\n');
+  const before = stateOf(repo);
+  expect((await refused(repo)).message).toMatch(/would be overwritten by merge:\s+new.txt/u);
+  expect(stateOf(repo)).toEqual(before);
+  expect(repo.read('new.txt')).toBe('mine\n');
+});
+
+const REFUSALS: [what: string, make: (repo: Repository, folder: string) => void, why: string][] = [
+  [
+    'a task is at work',
+    (repo) => repo.inUse.set('task-0001', 'task-0001 is running'),
+    'task-0001 is running',
+  ],
+  ['the project is on no branch', (repo) => repo.git('checkout', '--quiet', '--detach'), 'detached HEAD'],
+  ['the project is in a bisect', (repo) => repo.git('bisect', 'start'), 'a bisect is in progress'],
+  [
+    'the worktree is on another branch',
+    (repo, folder) => repo.gitIn(folder, 'checkout', '--quiet', '-b', 'else'),
+    'on refs/heads/else, not on aiwg/task-0001',
+  ],
+  [
+    'the worktree is in a bisect',
+    (repo, folder) => repo.gitIn(folder, 'bisect', 'start'),
+    'a bisect is in progress',
+  ],
+  [
+    'git does not know who commits',
+    (repo) => rmSync(join(repo.base, 'home/.gitconfig')),
+    'git config --global user.email',
+  ],
+];
+test.each(REFUSALS)('a merge is refused where %s', async (_, make, why) => {
+  const repo = new Repository();
+  const folder = await repo.withCommit();
+  writeFileSync(join(folder, 'rest.txt'), 'rest\n');
+  make(repo, folder);
+  const before = stateOf(repo);
+  const tip = repo.git('rev-parse', 'aiwg/task-0001');
+  expect(await refused(repo)).toMatchObject({ code: 'CONFLICT', message: expect.stringContaining(why) });
+  expect(stateOf(repo)).toEqual(before);
+  expect(repo.git('rev-parse', 'aiwg/task-0001')).toBe(tip);
+});
+
+test('a task without a worktree has no diff and no merge', async () => {
+  const repo = new Repository();
+  await expect(repo.worktrees.diff('task-0001')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  expect(await refused(repo)).toMatchObject({ code: 'NOT_FOUND' });
+  await repo.prepare();
+  expect(await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).toMatchObject({ merged: false });
+});

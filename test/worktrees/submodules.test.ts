@@ -1,0 +1,120 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { Repository } from './repository.js';
+
+const LOCAL = ['-c', 'protocol.file.allow=always'];
+
+/** A repository with a submodule, in which there is another. */
+function nested(): Repository {
+  const repo = new Repository();
+  const make = (name: string): string => {
+    const folder = join(repo.base, name);
+    mkdirSync(folder);
+    repo.gitIn(folder, 'init', '--quiet');
+    writeFileSync(join(folder, `${name}.txt`), `${name}\n`);
+    repo.gitIn(folder, 'add', '.');
+    repo.gitIn(folder, 'commit', '--quiet', '-m', name);
+    return folder;
+  };
+  const inner = make('inner');
+  const outer = make('outer');
+  repo.gitIn(outer, ...LOCAL, 'submodule', '--quiet', 'add', inner, 'in side');
+  repo.gitIn(outer, 'commit', '--quiet', '-m', 'with inner');
+  repo.git(...LOCAL, 'submodule', '--quiet', 'add', outer, 'lib/outer');
+  repo.git(...LOCAL, 'submodule', '--quiet', 'update', '--init', '--recursive');
+  repo.git('commit', '--quiet', '-m', 'with outer');
+  // Nothing to fetch from: what the project has must do.
+  rmSync(inner, { recursive: true });
+  rmSync(outer, { recursive: true });
+  return repo;
+}
+
+test('submodules are checked out from what the project has, those within them too', async () => {
+  const repo = nested();
+  const folder = await repo.prepare();
+  expect(readFileSync(join(folder, 'lib/outer/outer.txt'), 'utf8')).toBe('outer\n');
+  expect(readFileSync(join(folder, 'lib/outer/in side/inner.txt'), 'utf8')).toBe('inner\n');
+  expect(repo.gitIn(folder, 'submodule', 'status', '--recursive')).not.toMatch(/^[-+U]/mu);
+  expect(await repo.seen()).toMatchObject({ state: 'clean', why: null });
+  const second = await repo.prepare('task-0002');
+  expect(existsSync(join(second, 'lib/outer/in side/inner.txt'))).toBe(true);
+  expect((await repo.worktrees.prune({})).removed).toEqual(['task-0001', 'task-0002']);
+  expect(repo.git('status', '--porcelain')).toBe('');
+  expect(repo.gitIn(join(repo.top, 'lib/outer/in side'), 'worktree', 'list').split('\n')).toHaveLength(1);
+  expect(repo.gitIn(join(repo.top, 'lib/outer'), 'worktree', 'list').split('\n')).toHaveLength(1);
+});
+
+test('without them, and where the project has not checked them out, their folders are empty', async () => {
+  const repo = nested();
+  expect(readdirSync(join(await repo.prepare('task-0001', { submodules: false }), 'lib/outer'))).toEqual([]);
+  repo.git('submodule', '--quiet', 'deinit', '--force', '--all');
+  expect(readdirSync(join(await repo.prepare('task-0002'), 'lib/outer'))).toEqual([]);
+  expect((await repo.worktrees.prune({})).removed).toEqual(['task-0001', 'task-0002']);
+});
+
+test('a commit that the project’s copy of a submodule lacks is a clear error', async () => {
+  const repo = nested();
+  repo.git('update-index', '--cacheinfo', `160000,${'1'.repeat(40)},lib/outer`);
+  repo.git('commit', '--quiet', '-m', 'from elsewhere');
+  await expect(repo.prepare()).rejects.toThrow(
+    /submodule lib\/outer of the project does not have the commit 1+;.*git submodule update/u,
+  );
+  expect(repo.branches()).toEqual(['main']);
+  expect(readdirSync(join(repo.top, '.aiwg/working'))).toEqual(['.gitignore']);
+});
+
+test('a submodule with changes, or with commits of its own, is kept and not merged', async () => {
+  const repo = nested();
+  const folder = await repo.prepare();
+  const inner = join(folder, 'lib/outer/in side');
+  writeFileSync(join(inner, 'new.txt'), 'new');
+  expect(await repo.keptBecause()).toBe('uncommitted changes: lib/outer');
+  repo.gitIn(inner, 'add', '.');
+  repo.gitIn(inner, 'commit', '--quiet', '-m', 'inner work');
+  expect(await repo.keptBecause()).toBe('uncommitted changes: lib/outer');
+  const outer = join(folder, 'lib/outer');
+  for (const at of [outer, folder]) {
+    repo.gitIn(at, 'add', '.');
+    repo.gitIn(at, 'commit', '--quiet', '-m', 'a new commit of the inner one');
+  }
+  repo.git('branch', 'other', 'aiwg/task-0001');
+  expect(await repo.keptBecause()).toContain('submodule lib/outer has commits that no branch has');
+  const merge = repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' });
+  await expect(merge).rejects.toThrow('The submodule lib/outer has commits that no branch of it has');
+  repo.gitIn(outer, 'branch', 'kept');
+  expect(await repo.keptBecause()).toContain('submodule lib/outer/in side has commits');
+  repo.gitIn(inner, 'branch', 'kept');
+  expect((await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).files).toEqual(['lib/outer']);
+  expect(await repo.keptBecause()).toBeNull();
+});
+
+test('submodules are there again where git refuses to remove their worktree', async () => {
+  const repo = nested();
+  const folder = await repo.prepare();
+  const late = join(folder, 'late.txt');
+  repo.beforeRemoval = { asked: 2, act: () => writeFileSync(late, 'late') };
+  expect(await repo.keptBecause()).toContain('contains modified or untracked files');
+  rmSync(late);
+  expect(existsSync(join(folder, 'lib/outer/in side/inner.txt'))).toBe(true);
+  expect(await repo.keptBecause()).toBeNull();
+});
+
+test('a repository that a task made in its worktree is not merged as a submodule that nobody has', async () => {
+  const repo = new Repository();
+  const folder = await repo.prepare();
+  const own = join(folder, 'own');
+  mkdirSync(own);
+  repo.gitIn(own, 'init', '--quiet');
+  writeFileSync(join(own, 'x.txt'), 'x');
+  expect((await repo.worktrees.diff('task-0001')).notes).toContain('own');
+  await expect(repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).rejects.toThrow('own');
+  repo.gitIn(own, 'add', '.');
+  repo.gitIn(own, 'commit', '--quiet', '-m', 'own');
+  await expect(repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).rejects.toThrow('own in');
+  repo.gitIn(folder, 'add', '.');
+  repo.gitIn(folder, 'commit', '--quiet', '-m', 'with a repository');
+  await expect(repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).rejects.toThrow(
+    'own in ' + folder + ' is a repository of its own',
+  );
+});
