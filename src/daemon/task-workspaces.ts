@@ -31,7 +31,11 @@ export class TaskWorkspaces implements Workspaces {
   }
 
   async prepare(request: Parameters<Workspaces['prepare']>[0]): Promise<{ folder: string; path: string }> {
-    return (await this.#worktrees()).prepare(request);
+    const owner = await this.#options.store.get(request.owner);
+    return (await this.#worktrees()).prepare({
+      ...request,
+      ...(owner === undefined ? {} : { createdAt: owner.createdAt }),
+    });
   }
 
   async list(): Promise<Worktree[]> {

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { type Clock, sleep } from '../platform/clock.js';
@@ -23,6 +23,11 @@ import type { Turns } from './turns.js';
 export interface WorkspaceRequest {
   owner: string;
   cwd: string | null;
+  /**
+   * When the owner was submitted. Where ids begin anew (the daemon's database was removed), an earlier task of the same id
+   * may have left a worktree: that is not given to another one.
+   */
+  createdAt?: string | null;
   options: { submodules: boolean; untracked: 'none' | 'copy'; copy: readonly string[] };
 }
 
@@ -42,7 +47,7 @@ const END_POLL_MS = 20;
 /** Makes the worktree of a task, or finds it. Call it for one owner at a time. */
 export async function prepareWorktree(
   shop: Workshop,
-  { owner, cwd, options }: WorkspaceRequest,
+  { owner, cwd, createdAt = null, options }: WorkspaceRequest,
 ): Promise<{ folder: string; path: string }> {
   const { git, records } = shop;
   const repository = await findRepository(git, shop.project);
@@ -50,11 +55,20 @@ export async function prepareWorktree(
   records.makeFolder();
   const path = records.realPathOf(owner);
   const record = records.read(owner);
+  checkSameTask(record, createdAt, path);
   if (record?.state === 'making') await takeAway(shop, repository, record);
   if (record?.state !== 'ready' || !(await isUsable(shop, repository, record, path))) {
-    await makeAnew(shop, { repository, path, owner, record, options });
+    await makeAnew(shop, { repository, path, owner, createdAt, record, options });
   }
   return { folder: workFolder(path, inside), path };
+}
+
+function checkSameTask(record: WorktreeRecord | undefined, createdAt: string | null, path: string): void {
+  const known = record?.taskCreatedAt ?? null;
+  if (record === undefined || known === null || createdAt === null || known === createdAt) return;
+  throw invalid(
+    `${path} is the worktree of an earlier task of this id, from ${known}: ids began anew. Merge what you need of it (git merge ${record.branch}), remove it (aiwgd worktree prune), then retry the task.`,
+  );
 }
 
 /** Whether the worktree is there; a link that was broken (a project that moved) is mended. */
@@ -84,6 +98,7 @@ interface Making {
   repository: Repository;
   path: string;
   owner: string;
+  createdAt: string | null;
   /** Of an earlier one in its place. */
   record: WorktreeRecord | undefined;
   options: WorkspaceRequest['options'];
@@ -91,7 +106,7 @@ interface Making {
 
 async function makeAnew(shop: Workshop, making: Making): Promise<void> {
   const { git, clock, records, turns } = shop;
-  const { repository, path, owner, record: before } = making;
+  const { repository, path, owner, createdAt, record: before } = making;
   const head = await commitOf(git, repository.project, 'HEAD');
   if (head === null) {
     throw invalid(
@@ -104,6 +119,7 @@ async function makeAnew(shop: Workshop, making: Making): Promise<void> {
   const record: WorktreeRecord = {
     version: 1,
     owner,
+    taskCreatedAt: createdAt,
     branch: branchOf(owner),
     base: tip === null || before === undefined ? head : before.base,
     state: 'making',
@@ -163,24 +179,32 @@ async function build(
  * What git kept of a worktree whose folder is gone would be in the way. Throws CONFLICT where that is all that leads to
  * commits of it.
  */
-async function dropMissing(git: Git, { top }: Repository, path: string): Promise<void> {
-  if (existsSync(path)) return;
-  const listed = (await git.ok({ cwd: top, args: ['worktree', 'list', '--porcelain', '-z'] })).toString(
-    'utf8',
-  );
-  const lines = listed
-    .split('\0\0')
-    .map((entry) => entry.split('\0'))
-    .find(([first]) => first === `worktree ${path}`);
-  if (lines === undefined) return;
-  const head = lines.find((line) => line.startsWith('HEAD '))?.slice('HEAD '.length);
-  if (head !== undefined && lines.includes('detached') && (await isInNoBranch(git, top, head))) {
+async function dropMissing(git: Git, repository: Repository, path: string): Promise<void> {
+  const { top } = repository;
+  const adminDir = existsSync(path) ? undefined : adminDirOf(repository, path);
+  if (adminDir === undefined) return;
+  const at = { cwd: top, env: { GIT_DIR: adminDir } };
+  const onBranch = await git.lineOrNull({ ...at, args: ['symbolic-ref', '--quiet', 'HEAD'] });
+  const head = await git.lineOrNull({ ...at, args: ['rev-parse', '--verify', '--quiet', 'HEAD^{commit}'] });
+  if (onBranch === null && head !== null && (await isInNoBranch(git, top, head))) {
     throw new AiwgdError(
       'CONFLICT',
       `The worktree ${path} is gone, and its commit ${head} is in no branch. Keep it with git branch NAME ${head}; then try again.`,
     );
   }
   await git.ok({ cwd: top, args: ['worktree', 'remove', '--', path] });
+}
+
+/** What git keeps of the worktree at a place. */
+function adminDirOf({ commonDir }: Repository, path: string): string | undefined {
+  const all = join(commonDir, 'worktrees');
+  const names = existsSync(all) ? readdirSync(all) : [];
+  return names
+    .map((name) => join(all, name))
+    .find((folder) => {
+      const back = join(folder, 'gitdir');
+      return existsSync(back) && readFileSync(back, 'utf8').trimEnd() === join(path, '.git');
+    });
 }
 
 async function adminNameOf(git: Git, { commonDir }: Repository, path: string): Promise<string> {

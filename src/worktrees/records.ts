@@ -22,6 +22,8 @@ export interface WorktreeRecord {
   version: 1;
   /** The task that it belongs to: the first one of its conversation. */
   owner: string;
+  /** When that task was submitted; null where nobody said. */
+  taskCreatedAt: string | null;
   branch: string;
   /** The commit from which the task started. */
   base: string;

@@ -51,7 +51,7 @@ export async function findRepository(git: Git, project: string): Promise<Reposit
 export function commitOf(git: Git, cwd: string, name: string): Promise<string | null> {
   return git.lineOrNull({
     cwd,
-    args: ['rev-parse', '--verify', '--quiet', '--end-of-options', `${name}^{commit}`],
+    args: ['rev-parse', '--verify', '--quiet', `${name}^{commit}`],
   });
 }
 

@@ -105,6 +105,20 @@ test('a branch or a folder that the daemon did not make is left alone', async ()
   expect(await repo.worktrees.list()).toEqual([]);
 });
 
+test('the worktree of an earlier task is not given to another one of the same id', async () => {
+  const repo = new Repository();
+  const at = (createdAt: string) =>
+    repo.worktrees.prepare({ owner: 'task-0001', cwd: null, createdAt, options: PLAIN });
+  const { folder } = await at('2026-01-01T00:00:00.000Z');
+  expect((await at('2026-01-01T00:00:00.000Z')).folder).toBe(folder);
+  expect(await refusal(at('2026-02-02T00:00:00.000Z'))).toMatchObject({
+    code: 'INVALID_PARAMS',
+    message: expect.stringContaining('an earlier task of this id, from 2026-01-01'),
+  });
+  expect(await repo.keptBecause()).toBeNull();
+  expect((await at('2026-02-02T00:00:00.000Z')).folder).toBe(folder);
+});
+
 test('what can never be is refused with its remedy', async () => {
   const repo = new Repository();
   const at = (cwd: string | null, owner = 'task-0001') =>
