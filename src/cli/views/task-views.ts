@@ -1,6 +1,6 @@
 import type { Task, TaskState } from '../../protocol/task.js';
 import type { Color, Paint } from '../output/color.js';
-import { formatBytes, formatDuration, formatLocalTime, formatRelative } from '../output/format.js';
+import { formatBytes, formatDuration, formatLocalTime, formatRelative, formatUsd } from '../output/format.js';
 import { tableLines } from '../output/table.js';
 import { visibleLine, visibleText } from '../output/text.js';
 
@@ -68,7 +68,7 @@ export function taskDetails(task: Task, now: number, paint: Paint): string[] {
     ['PID', task.pid],
     ['Exit code', task.exitCode],
     ['Signal', task.signal],
-    ['Cost', task.costUsd === null ? null : `$${task.costUsd.toFixed(4)}`],
+    ['Cost', task.costUsd === null ? null : formatUsd(task.costUsd)],
     ['Output', task.outputBytes === 0 ? null : formatBytes(task.outputBytes)],
     ['Folder', task.cwd],
     ['Key', task.key],
