@@ -4,6 +4,7 @@ import { codexProvider } from '#aiwgd/agents/providers/codex.js';
 import { commandProvider } from '#aiwgd/agents/providers/command.js';
 import { geminiProvider } from '#aiwgd/agents/providers/gemini.js';
 import { opencodeProvider } from '#aiwgd/agents/providers/opencode.js';
+import { startedRig } from './harness.js';
 import { captured, play, printed, providerSuite, START } from './providers-suite.js';
 
 const UUID = '5f2aa44a-db6e-48ec-982c-6ad150c517af';
@@ -171,6 +172,18 @@ describe('tasks from outside', () => {
       '--format',
       'json',
     ]);
+  });
+});
+
+describe('a task from outside for opencode', () => {
+  it('ends at once and says why', async () => {
+    await using rig = await startedRig({ agents: { oc: { provider: 'opencode' } } });
+    const task = await rig.run('hello', { agent: 'oc', source: 'messaging' });
+    expect(task).toMatchObject({
+      state: 'failed',
+      attempt: 1,
+      error: expect.stringContaining('"outside_settings": "all"'),
+    });
   });
 });
 
