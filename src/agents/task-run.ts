@@ -84,7 +84,7 @@ export class TaskRun {
   #leaving = false;
   #lost = false;
   #detached = false;
-  /** What was stored; undefined before, and where nothing was. */
+  /** What was stored, if anything. */
   settlement: Settlement | undefined;
   /** Never rejects. */
   readonly done: Promise<void>;
@@ -268,11 +268,8 @@ export class TaskRun {
 
   /** Whether nothing has to judge what the agent did. */
   #isAccepted(settlement: Settlement): boolean {
-    return (
-      settlement.kind === 'release' ||
-      settlement.outcome.state !== 'completed' ||
-      this.#verification === undefined
-    );
+    const isDone = settlement.kind === 'finish' && settlement.outcome.state === 'completed';
+    return !isDone || this.#verification === undefined;
   }
 
   get #verification(): Verification | undefined {

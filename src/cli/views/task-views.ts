@@ -51,6 +51,19 @@ export function taskTable(tasks: readonly Task[], now: number, columns: number, 
   );
 }
 
+/** What an agent is doing, in a line: `turn 3, Bash: npm test, 12,034 tokens in, 803 out, $0.12`. */
+function progressText(progress: Task['progress']): string | null {
+  if (progress === null) return null;
+  const { turns, tool, tokens, costUsd } = progress;
+  const parts = [
+    turns === 0 ? null : `turn ${turns}`,
+    tool,
+    tokens && `${tokens.input.toLocaleString('en')} tokens in, ${tokens.output.toLocaleString('en')} out`,
+    costUsd === null ? null : formatUsd(costUsd),
+  ];
+  return parts.filter((part) => part !== null).join(', ');
+}
+
 /** One task, whole. */
 export function taskDetails(task: Task, now: number, paint: Paint): string[] {
   const time = (iso: string | null): string =>
@@ -73,11 +86,14 @@ export function taskDetails(task: Task, now: number, paint: Paint): string[] {
     ['Folder', task.cwd],
     ['Key', task.key],
     ['Session', task.sessionId],
+    ['Talk', task.conversation],
+    ['At work', progressText(task.progress)],
     ['Rule', task.ruleId],
     ['Caused by', task.causedBy],
   ];
   const texts: [string, string | null][] = [
     ['Prompt', task.prompt],
+    ['Says', task.progress?.text ?? null],
     ['Result', task.result],
     ['Error', task.error],
   ];
