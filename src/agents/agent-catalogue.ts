@@ -1,7 +1,10 @@
 import type { AgentConfig, AgentsConfig } from './agent-config.js';
 import type { AgentProvider } from './agent-provider.js';
 import { claudeProvider } from './providers/claude.js';
+import { codexProvider } from './providers/codex.js';
 import { commandProvider } from './providers/command.js';
+import { geminiProvider } from './providers/gemini.js';
+import { opencodeProvider } from './providers/opencode.js';
 
 /** An agent of the configuration, ready for use. */
 export interface Agent {
@@ -22,8 +25,6 @@ const MAX_SUB_AGENTS = 1000;
 /** What the names in `task.submit` mean. */
 export class AgentCatalogue {
   readonly #agents = new Map<string, Agent>();
-  /** Providers of agents that cannot be run, by the agent's name. */
-  readonly #unsupported = new Map<string, string>();
   readonly #defaultName: string;
   /** Names of sub-agents that were asked for: the queue knows them only by name. */
   readonly #subAgents = new Set<string>();
@@ -31,9 +32,7 @@ export class AgentCatalogue {
   constructor(config: AgentsConfig) {
     this.#defaultName = config.default_agent;
     for (const [name, agent] of Object.entries(config.agents)) {
-      const provider = providerOf(agent);
-      if (provider === undefined) this.#unsupported.set(name, agent.provider);
-      else this.#agents.set(name, { name, config: agent, provider });
+      this.#agents.set(name, { name, config: agent, provider: providerOf(agent) });
     }
   }
 
@@ -47,7 +46,7 @@ export class AgentCatalogue {
     const agent = this.#agents.get(name ?? this.#defaultName);
     if (agent !== undefined) return { agent, subAgent: null };
     const fallback = this.#agents.get(this.#defaultName);
-    if (name === null || this.#unsupported.has(name)) return undefined;
+    if (name === null) return undefined;
     if (fallback?.config.provider !== 'claude' || !SUB_AGENT.test(name)) return undefined;
     this.#remember(name);
     return { agent: fallback, subAgent: name };
@@ -63,10 +62,6 @@ export class AgentCatalogue {
   describeUnknown(name: string | null): string {
     const known = [...this.#agents.keys()].join(', ');
     const asked = name ?? this.#defaultName;
-    const provider = this.#unsupported.get(asked);
-    if (provider !== undefined) {
-      return `The agent ${JSON.stringify(asked)} is of provider ${provider}, which cannot be run yet; these can: ${known}`;
-    }
     return `There is no agent named ${JSON.stringify(asked)}; the configuration has: ${known}`;
   }
 
@@ -92,17 +87,19 @@ export class AgentCatalogue {
   }
 }
 
-/** Undefined for a kind of agent that cannot be run. */
-export function providerOf(config: AgentConfig): AgentProvider | undefined {
+/** How to handle the kind of program that is behind an agent. */
+export function providerOf(config: AgentConfig): AgentProvider {
   switch (config.provider) {
     case 'claude':
       return claudeProvider(config);
     case 'command':
       return commandProvider(config);
     case 'codex':
+      return codexProvider(config);
     case 'gemini':
+      return geminiProvider(config);
     case 'opencode':
-      return undefined;
+      return opencodeProvider(config);
     default:
       return config satisfies never;
   }

@@ -162,6 +162,7 @@ export class AgentSupervisor {
     }
     this.#started = true;
     const followed = new Set([...this.#runs.values()].flatMap((run) => run.attemptId ?? []));
+    this.#options.questions?.keepOnly(followed);
     if (strays === 'all') this.#recovery = this.#endStrays(followed);
     this.#loop.wake();
     return followed.size;
@@ -170,10 +171,9 @@ export class AgentSupervisor {
   /** Nothing is claimed before they are gone. */
   async #endStrays(followed: ReadonlySet<string>): Promise<void> {
     const { clock, log, projectRoot } = this.#options;
-    const { killGraceMs } = this.#settings;
     this.#recovering = true;
     try {
-      await endStrays(followed, { clock, log, projectRoot, killGraceMs });
+      await endStrays(followed, { clock, log, projectRoot, killGraceMs: this.#settings.killGraceMs });
     } catch (error) {
       this.#faults.raise('tasks.recovery', `Agents of earlier tasks cannot be ended: ${messageOf(error)}`);
     } finally {

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { makeFolders } from '../platform/make-folder.js';
+import { AgentInput } from './agent-input.js';
 import { endOfBytes } from './agent-provider.js';
 import { type AttemptHeader, parseHeader, type WrittenHeader } from './attempt-header.js';
 import type { LaunchFiles } from './launcher.js';
@@ -30,6 +31,8 @@ const RECORD = 'runner';
 
 /** Room for a word and a newline. */
 const ENDING_BYTES = 16;
+/** Room for milliseconds, a word and a newline. */
+const WAITED_BYTES = 32;
 // One for all attempts: each look at a record would leave four kilobytes to be collected.
 const scratch = Buffer.alloc(NOTES_BYTES);
 const BLANKS = Buffer.alloc(NOTES_BYTES, ' ');
@@ -38,10 +41,17 @@ const BLANKS = Buffer.alloc(NOTES_BYTES, ' ');
 export interface AttemptTexts {
   /** Null for an empty stdin. */
   stdin: string | null;
+  /** True where stdin is a FIFO, for more to follow. */
+  staysOpen: boolean;
   /** Null for no such file. */
   event: string | null;
-  /** Whether more may follow on stdin. */
-  staysOpen: boolean;
+}
+
+/** Time that does not count against the limits of an attempt. */
+export interface Waited {
+  /** Milliseconds that are over. */
+  ms: number;
+  waiting: boolean;
 }
 
 export interface StreamSizes {
@@ -59,20 +69,23 @@ export class AttemptFiles implements Disposable {
   readonly #record: number;
   readonly #stdout: number;
   readonly #stderr: number;
-  /** Where in the record the header ends: there stands why the attempt is being ended, then what the runner writes. */
-  readonly #endingAt: number;
+  readonly #places: RecordPlaces;
+  /** By which the agent can be told more; undefined for most. */
+  readonly input: AgentInput | undefined;
   #closed = false;
 
   private constructor(
     open: Set<number>,
     [record, stdout, stderr]: readonly [number, number, number],
-    endingAt: number,
+    places: RecordPlaces,
+    input: AgentInput | undefined,
   ) {
     this.#open = open;
-    this.#endingAt = endingAt;
+    this.#places = places;
     this.#record = record;
     this.#stdout = stdout;
     this.#stderr = stderr;
+    this.input = input;
   }
 
   /**
@@ -81,12 +94,13 @@ export class AttemptFiles implements Disposable {
    */
   static create(
     folder: string,
-    { stdin, event }: AttemptTexts,
+    { stdin, staysOpen, event }: AttemptTexts,
     header: AttemptHeader,
     launch: (files: LaunchFiles) => void,
   ): AttemptFiles {
     makeFolder(folder);
     const open = new Set<number>();
+    let input: AgentInput | undefined;
     const take = (name: string, flags: number): number => {
       const file = openSync(join(folder, name), O_RDWR | O_CREAT | O_EXCL | flags, 0o600);
       open.add(file);
@@ -109,12 +123,22 @@ export class AttemptFiles implements Disposable {
       const stdout = take('stdout.log', O_APPEND);
       const stderr = take('stderr.log', O_APPEND);
       const record = take(RECORD, 0);
-      const endingAt = prepareRecord(record, header);
-      launch({ stdin: prompt, stdout, stderr, record });
+      const places = prepareRecord(record, header);
+      let given = prompt;
+      if (staysOpen) {
+        const fifo = AgentInput.make(folder, stdin ?? '');
+        input = fifo.input;
+        given = fifo.forAgent;
+        open.add(given);
+      }
+      launch({ stdin: given, stdout, stderr, record });
+      if (staysOpen) release(given);
       release(prompt);
-      return new AttemptFiles(open, [record, stdout, stderr], endingAt);
+      return new AttemptFiles(open, [record, stdout, stderr], places, input);
     } catch (error) {
+      input?.[Symbol.dispose]();
       for (const file of open) closeSync(file);
+      if (staysOpen) AgentInput.remove(folder);
       throw error;
     }
   }
@@ -143,13 +167,14 @@ export class AttemptFiles implements Disposable {
         closeSync(record);
         return undefined;
       }
-      const endingAt = Buffer.byteLength(head.slice(0, head.indexOf('\n') + 1));
+      const places = placesAfter(Buffer.byteLength(head.slice(0, head.indexOf('\n') + 1)), header);
       // Empty ones in the place of files that are gone: the agent still lives, and how it ends still counts.
       const streams = [
         take('stdout.log', O_RDONLY | O_CREAT),
         take('stderr.log', O_RDONLY | O_CREAT),
       ] as const;
-      const files = new AttemptFiles(open, [record, ...streams], endingAt);
+      const input = header.staysOpen ? AgentInput.reopen(folder) : undefined;
+      const files = new AttemptFiles(open, [record, ...streams], places, input);
       return { files, header };
     } catch (error) {
       for (const file of open) closeSync(file);
@@ -160,24 +185,45 @@ export class AttemptFiles implements Disposable {
 
   /** Notes why the attempt is about to be ended, for a daemon that takes over in the middle of it. */
   noteEnding(word: string): void {
-    writeAll(this.#record, Buffer.from(word.padEnd(ENDING_BYTES - 1)), this.#endingAt);
+    writeAll(this.#record, Buffer.from(word.padEnd(ENDING_BYTES - 1)), this.#places.ending);
   }
 
   /** What was noted so; empty where nothing was. */
   ending(): string {
-    const count = readSync(this.#record, scratch, 0, ENDING_BYTES, this.#endingAt);
-    return scratch.toString('utf8', 0, count).trim();
+    return this.#textAt(this.#places.ending, ENDING_BYTES);
+  }
+
+  /** Notes for how long the attempt has waited for people, and whether it does; only where its stdin stays open. */
+  noteWaited({ ms, waiting }: Waited): void {
+    const text = `${Math.round(ms)}${waiting ? ' waiting' : ''}`;
+    writeAll(this.#record, Buffer.from(text.padEnd(WAITED_BYTES - 1)), this.#places.waited);
+  }
+
+  /** What was noted so. */
+  waited(): Waited {
+    const { waited, notes } = this.#places;
+    const [, ms = '0', waiting] = /^(\d{1,15})( waiting)?$/u.exec(this.#textAt(waited, notes - waited)) ?? [];
+    return { ms: Number(ms), waiting: waiting !== undefined };
+  }
+
+  #textAt(position: number, length: number): string {
+    return scratch.toString('utf8', 0, readSync(this.#record, scratch, 0, length, position)).trim();
   }
 
   /** What the runner has written so far. */
   notes(): RunnerNotes {
-    const count = readSync(this.#record, scratch, 0, NOTES_BYTES, this.#endingAt + ENDING_BYTES);
+    const count = readSync(this.#record, scratch, 0, NOTES_BYTES, this.#places.notes);
     return parseNotes(scratch.toString('utf8', 0, count));
   }
 
-  /** When the runner wrote last, in milliseconds since 1970. */
+  /** When the runner, or a daemon, wrote to the record last, in milliseconds since 1970. */
   notedAt(): number {
     return fstatSync(this.#record).mtimeMs;
+  }
+
+  /** When the agent wrote to its stdout last, in milliseconds since 1970. */
+  saidAt(): number {
+    return fstatSync(this.#stdout).mtimeMs;
   }
 
   sizes(): StreamSizes {
@@ -220,21 +266,37 @@ export class AttemptFiles implements Disposable {
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.input?.[Symbol.dispose]();
     for (const file of this.#open) closeSync(file);
   }
 }
 
+/** Where things stand in a record: after the header why the attempt is being ended, then what the runner writes. */
+interface RecordPlaces {
+  ending: number;
+  /** For how long the attempt has waited for people; there is room for it only where its stdin stays open. */
+  waited: number;
+  notes: number;
+}
+
+function placesAfter(ending: number, header: AttemptHeader): RecordPlaces {
+  const waited = ending + ENDING_BYTES;
+  return { ending, waited, notes: header.staysOpen ? waited + WAITED_BYTES : waited };
+}
+
 /**
- * The header, room for one word of ours, and blanks for the runner to write over: its descriptor, which it inherits,
- * stands at their beginning. Answers where the header ends.
+ * The header, room for words of ours, and blanks for the runner to write over: its descriptor, which it inherits,
+ * stands at their beginning.
  */
-function prepareRecord(file: number, header: AttemptHeader): number {
+function prepareRecord(file: number, header: AttemptHeader): RecordPlaces {
   const written: WrittenHeader = { ...header, inode: fstatSync(file).ino };
   const line = Buffer.from(`${JSON.stringify(written)}\n`);
-  const head = Buffer.concat([line, Buffer.from('\n'.padStart(ENDING_BYTES))]);
+  const places = placesAfter(line.length, header);
+  const rooms = [ENDING_BYTES, ...(header.staysOpen ? [WAITED_BYTES] : [])];
+  const head = Buffer.concat([line, Buffer.from(rooms.map((bytes) => '\n'.padStart(bytes)).join(''))]);
   writeAll(file, BLANKS, head.length);
   for (let at = 0; at < head.length; ) at += writeSync(file, head, at);
-  return line.length;
+  return places;
 }
 
 /** A copy of a project holds copies of its records, but the agents are not its own. A project that was moved keeps them. */

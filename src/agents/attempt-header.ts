@@ -19,6 +19,8 @@ export interface AttemptHeader {
   folder?: string;
   /** What was reserved for it in the budget; null, or absent in a header of an earlier version, for nothing. */
   reservedUsd?: number | null;
+  /** Its stdin is a FIFO, for answers to its questions. */
+  staysOpen?: boolean;
 }
 
 /** A header as it stands in its record. */

@@ -1,54 +1,21 @@
 import { rmSync } from 'node:fs';
-import type { Clock } from '../platform/clock.js';
-import type { Log } from '../platform/log.js';
 import { bootId, type ProcessIdentity } from '../platform/process-identity.js';
 import { messageOf } from '../protocol/errors.js';
 import type { TaskProgress } from '../protocol/task.js';
-import type { AgentConfig } from './agent-config.js';
 import { AgentProcess, type ProcessExit } from './agent-process.js';
-import { MAX_RESULT_BYTES, type OutputParser, type Verdict } from './agent-provider.js';
-import { AttemptFiles, type AttemptTexts, type StreamSizes } from './attempt-files.js';
+import { MAX_RESULT_BYTES, type Verdict } from './agent-provider.js';
+import { AttemptFiles } from './attempt-files.js';
 import type { AttemptHeader } from './attempt-header.js';
 import { AttemptLimits } from './attempt-limits.js';
+import type { AttemptDeps, AttemptLaunch, AttemptPlan } from './attempt-plan.js';
+import { AttemptQuestions } from './attempt-questions.js';
 import { isVerb, outranks, type Verb } from './attempt-verb.js';
 import { failedVerdict } from './failed-verdict.js';
 import { findProgram, LaunchFault, LaunchRefused, type LaunchRequest, launch } from './launcher.js';
+import { FIRST_LOOK_MS, LookPace } from './look-pace.js';
 import { OutputTail } from './output-tail.js';
 import { Pause } from './pause.js';
 import { endTree } from './process-tree.js';
-import type { SurvivorScan } from './survivor-scan.js';
-
-/** What an attempt is, whoever launched it. */
-export interface AttemptPlan {
-  taskId: string;
-  attemptId: string;
-  attempt: number;
-  /** Folder of the attempt's files. */
-  folder: string;
-  parser: OutputParser;
-  timeoutMs: number | null;
-  stallMs: number | null;
-  killGraceMs: number;
-  keepBackground: boolean;
-}
-
-/** What it takes to launch one. */
-export interface AttemptLaunch extends LaunchRequest, AttemptTexts {
-  agentName: string;
-  /** Without its variables. */
-  agent: AgentConfig;
-  reservedUsd: number | null;
-}
-
-export interface AttemptDeps {
-  clock: Clock;
-  log: Log;
-  scan: SurvivorScan;
-  /** At most four times a second while the output grows, and once more at the end. */
-  onOutput: (sizes: StreamSizes) => void;
-  /** What the agent is doing has changed; as often at most. */
-  onProgress: (progress: TaskProgress) => void;
-}
 
 export interface AttemptEnd {
   /** What ended it; null when it ended by itself. */
@@ -67,12 +34,7 @@ export interface AttemptEnd {
   durationMs: number;
 }
 
-const OUTPUT_HINT_MS = 250;
 const STDERR_TAIL_BYTES = 4096;
-/** Time to the first look, which also names the agent; most of its time an attempt is looked at four times a second. */
-const FIRST_LOOK_MS = 5;
-const QUICK_LOOK_MS = 50;
-const SLOW_LOOK_MS = 250;
 /** A runner has written its first word by then, whatever the machine's load. */
 const FIRST_WORD_MS = 1_000;
 /** A runner that has not named its agent by then never will: some two seconds. */
@@ -90,6 +52,9 @@ export class Attempt {
   readonly #process: AgentProcess;
   readonly #tail: OutputTail;
   readonly #limits: AttemptLimits;
+  readonly #pace: LookPace;
+  /** Undefined for agents that ask nothing. */
+  readonly #questions: AttemptQuestions | undefined;
   readonly #hurry = new AbortController();
   readonly #adopted: boolean;
   #verb: Verb | null = null;
@@ -97,12 +62,9 @@ export class Attempt {
   #ending: Promise<number[]> | undefined;
   #over = false;
   #detached = false;
-  #pauseMs = FIRST_LOOK_MS;
   readonly #pause: Pause;
   #blind = false;
-  #sizes: StreamSizes = { stdout: 0, stderr: 0 };
   #looks = 0;
-  #hinted: { at: number; total: number } = { at: Number.NEGATIVE_INFINITY, total: 0 };
   #toldProgress: TaskProgress | null = null;
   /** Null when it was left to the next daemon. */
   readonly done: Promise<AttemptEnd | null>;
@@ -120,7 +82,16 @@ export class Attempt {
     this.#adopted = opened.adopted;
     this.#pause = new Pause(deps.clock);
     this.#tail = new OutputTail(this.#files, plan.parser);
-    this.#limits = new AttemptLimits(plan, deps.clock, this.#header.startedMono);
+    this.#pace = new LookPace(deps.clock, (sizes) => {
+      deps.onOutput(sizes);
+      if (!this.#over) this.#tellProgress();
+    });
+    const { staysOpen = false, startedMono } = this.#header;
+    const waitedMs = staysOpen ? this.#files.waited().ms : 0;
+    this.#limits = new AttemptLimits({ ...plan, staysOpen, waitedMs }, deps.clock, startedMono);
+    this.#questions = AttemptQuestions.of({ plan, deps, ...opened, limits: this.#limits }, () =>
+      this.#pause.cutShort(),
+    );
     this.done = this.#carryOut();
   }
 
@@ -141,6 +112,7 @@ export class Attempt {
       agent: request.agent,
       folder: request.cwd,
       reservedUsd: request.reservedUsd,
+      staysOpen: request.staysOpen,
     };
     let attempt: Attempt | undefined;
     let files: AttemptFiles;
@@ -192,7 +164,12 @@ export class Attempt {
   }
 
   get outputBytes(): number {
-    return this.#sizes.stdout;
+    return this.#pace.sizes.stdout;
+  }
+
+  /** `gate`: it cannot go on before a person has answered. */
+  get waitsFor(): 'gate' | null {
+    return this.#verb === null && this.#questions?.waiting === true ? 'gate' : null;
   }
 
   /** Null where it does not tell. */
@@ -247,11 +224,14 @@ export class Attempt {
       const exit = await this.#follow();
       if (exit === null) return null;
       this.#over = true;
+      // Before whatever is left of it is ended: nobody is to answer in vain.
+      this.#questions?.end();
       await this.#endRest();
       const verdict = await this.#judge(exit);
       return this.#endOf(exit, verdict);
     } finally {
       this.#over = true;
+      this.#questions?.leave();
       this.#files[Symbol.dispose]();
     }
   }
@@ -265,11 +245,13 @@ export class Attempt {
       const exit = await this.#look();
       if (exit !== undefined) return exit;
       this.#looks += 1;
-      const grown = this.#note(await this.#tail.look());
-      const exceeded = this.#limits.exceeded({ hasResult: this.#plan.parser.hasResult, grown });
+      const grown = this.#pace.note(await this.#tail.look(), this.pid !== null);
+      if (this.#verb === null) this.#questions?.look();
+      const waiting = this.waitsFor !== null;
+      const exceeded = this.#limits.exceeded({ hasResult: this.#plan.parser.hasResult, grown, waiting });
       if (exceeded !== null) this.end(exceeded);
       this.#beginEnding();
-      await this.#pause.wait(Math.min(this.#pauseMs, this.#limits.nextMs()));
+      await this.#pause.wait(Math.min(this.#pace.pauseMs, this.#limits.nextMs()));
     }
   }
 
@@ -287,23 +269,6 @@ export class Attempt {
       await this.#ending;
       return { exitCode: null, signal: null, known: false, launched: true };
     }
-  }
-
-  /** Answers whether there is more than at the last look. */
-  #note(sizes: StreamSizes | undefined): boolean {
-    const { stdout, stderr } = sizes ?? this.#sizes;
-    const grown = stdout !== this.#sizes.stdout || stderr !== this.#sizes.stderr;
-    this.#sizes = { stdout, stderr };
-    const least = this.pid === null ? FIRST_LOOK_MS : QUICK_LOOK_MS;
-    this.#pauseMs = grown ? QUICK_LOOK_MS : Math.min(Math.max(this.#pauseMs * 2, least), SLOW_LOOK_MS);
-    const total = stdout + stderr;
-    const now = this.#deps.clock.monotonic();
-    if (total !== this.#hinted.total && now - this.#hinted.at >= OUTPUT_HINT_MS) {
-      this.#hinted = { at: now, total };
-      this.#deps.onOutput(this.#sizes);
-      this.#tellProgress();
-    }
-    return grown;
   }
 
   #tellProgress(): void {
@@ -350,8 +315,7 @@ export class Attempt {
   async #judge(exit: ProcessExit): Promise<Verdict> {
     const { parser, taskId, attempt } = this.#plan;
     try {
-      this.#sizes = await this.#tail.drain();
-      if (this.#sizes.stdout + this.#sizes.stderr > this.#hinted.total) this.#deps.onOutput(this.#sizes);
+      this.#pace.last(await this.#tail.drain());
       if (this.#tail.skippedLines > 0) {
         this.#deps.log.warn(
           { taskId, attempt, lines: this.#tail.skippedLines },
@@ -381,8 +345,8 @@ export class Attempt {
       signal,
       exitKnown: known,
       launched,
-      outputBytes: this.#sizes.stdout,
-      stderrBytes: this.#sizes.stderr,
+      outputBytes: this.#pace.sizes.stdout,
+      stderrBytes: this.#pace.sizes.stderr,
       startedAt,
       durationMs: Math.max(0, Math.round(endedAt - startedAt)),
     };

@@ -7,8 +7,9 @@ import type { Claim } from '../tasks/task-store.js';
 import { type Agent, type AgentCatalogue, providerOf, type ResolvedAgent } from './agent-catalogue.js';
 import type { AgentConfig } from './agent-config.js';
 import type { AgentProvider } from './agent-provider.js';
-import { Attempt, type AttemptDeps, type AttemptPlan } from './attempt.js';
+import { Attempt } from './attempt.js';
 import { AttemptFiles, EVENT_FILE } from './attempt-files.js';
+import type { AttemptDeps, AttemptPlan } from './attempt-plan.js';
 import { attemptPrompt } from './attempt-prompt.js';
 import { eventText } from './command-task.js';
 import { agentEnvironment, type EnvironmentInput } from './environment.js';
@@ -183,7 +184,6 @@ export function adoptAttempt(
     if (opened === undefined) return undefined;
     const { agent: recorded, agentName: name, attemptId: ownId, folder, reservedUsd } = opened.header;
     const provider = providerOf(recorded);
-    if (provider === undefined) return undefined;
     const attempt = Attempt.adopt(
       planOf({ ...claim, attemptId: ownId }, recorded, provider, settings, deps),
       opened,
@@ -249,6 +249,9 @@ function planOf(
     attempt: task.attempt,
     folder: deps.attemptFolder(task.id, task.attempt),
     parser: provider.createParser({ baseline, now: () => deps.clock.now() }),
+    answerLine: provider.answerLine?.bind(provider),
+    ruleId: task.ruleId,
+    causedBy: task.causedBy,
     timeoutMs: task.timeoutMs ?? settings.actionTimeoutMs,
     stallMs: stall === undefined || stall === null ? null : stall * 60_000,
     killGraceMs: settings.killGraceMs,
@@ -258,12 +261,13 @@ function planOf(
 
 function attemptDeps(
   { task, attemptId }: Claim,
-  { clock, log, scan, events, onAnswer }: AttemptContext,
+  { clock, log, scan, events, questions, onAnswer }: AttemptContext,
 ): AttemptDeps {
   return {
     clock,
     log,
     scan,
+    questions,
     onOutput: (sizes) => events.output(task, sizes),
     onProgress: (progress) => {
       if (progress.turns > 0) onAnswer(attemptId);

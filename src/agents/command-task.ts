@@ -28,7 +28,7 @@ export function agentOf(
   const config: CommandAgentConfig = { provider: 'command', command: launch.command };
   const provider = providerOf(config);
   const input = eventText(launch.event) ?? '';
-  return provider && { agent: { name: COMMAND_AGENT, config, provider }, subAgent: null, input };
+  return { agent: { name: COMMAND_AGENT, config, provider }, subAgent: null, input };
 }
 
 /** An event as an agent gets it: one line of JSON. */

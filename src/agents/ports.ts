@@ -24,6 +24,8 @@ export interface AttemptQuestion {
   agent: string;
   ruleId: string | null;
   causedBy: string | null;
+  /** The folder in which the agent works, absolute. */
+  cwd: string;
   question: Question;
 }
 
@@ -37,6 +39,8 @@ export interface QuestionPort {
   ask(asked: AttemptQuestion, onAnswer: (answer: Answer) => void): Promise<void>;
   /** Rules that a person allowed for the task with "always". */
   allowed(taskId: string): Promise<readonly string[]>;
-  /** The attempt is over: whatever it has asked needs no answer any more. */
-  withdraw(attemptId: string, reason: string): void;
+  /** An earlier daemon's attempts are taken over: what others than these have asked needs no answer any more. */
+  keepOnly(attempts: ReadonlySet<string>): void;
+  /** The attempt is over: whatever it has asked needs no answer any more; or only what it has asked by `questionId`. */
+  withdraw(attemptId: string, reason: string, questionId?: string): void;
 }

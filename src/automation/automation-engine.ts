@@ -9,7 +9,9 @@ import type { AiwgEvent, NewEvent } from '../protocol/event.js';
 import { type Batch, Batches } from './batches.js';
 import { CommandQuestions } from './command-questions.js';
 import { Decisions, type Verdict } from './decisions.js';
-import { GateKeeper } from './gates/gate-keeper.js';
+import type { AgentQuestions } from './gates/agent-questions.js';
+import type { GateKeeper } from './gates/gate-keeper.js';
+import { makeGates } from './gates/make-gates.js';
 import { Lineage } from './lineage.js';
 import { MissedEvents } from './missed-events.js';
 import type { BuiltIn, CommandPort, DeadLetterPort, Publish, TaskPort } from './ports.js';
@@ -60,6 +62,8 @@ const UNSEEN_LOOKED_AT = 50;
  */
 export class AutomationEngine {
   readonly gates: GateKeeper;
+  /** Gates that agents ask for permission. */
+  readonly questions: AgentQuestions;
   readonly runs: Runs;
   readonly records: RunRecords;
   /** Which ends of tasks the rules know. */
@@ -81,18 +85,14 @@ export class AutomationEngine {
   readonly #over = new AbortController();
 
   constructor(options: AutomationOptions) {
-    const { db, clock, log, publish, tasks } = options;
+    const { db, clock, log, tasks } = options;
     this.#options = options;
     this.#book = new RuleBook(db);
     this.#lineage = new Lineage(db, clock);
     this.records = new RunRecords(db, options.outcomes.forget);
-    this.gates = new GateKeeper({
-      db,
-      clock,
-      log,
-      publish,
-      onAnswered: (_gate, runId) => db.afterCommit(() => this.runs.gateAnswered(runId)),
-    });
+    const { gates, questions } = makeGates(options, (runId) => this.runs.gateAnswered(runId));
+    this.gates = gates;
+    this.questions = questions;
     const context: RunContext = {
       ...options,
       writeOutcome: options.outcomes.write,

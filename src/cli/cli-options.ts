@@ -36,11 +36,17 @@ export interface CliOptions {
   cause?: string;
   keep?: boolean;
   rule?: string;
+  by?: string;
   history?: boolean;
   all?: boolean;
+  always?: boolean;
   timezone?: string;
   from?: string;
   count?: number;
+  /** RPC methods, by name. */
+  allow?: string[];
+  readOnly?: boolean;
+  printConfig?: boolean;
   stat?: boolean;
   dryRun?: boolean;
 }

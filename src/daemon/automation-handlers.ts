@@ -6,6 +6,7 @@ import { hostTimezone } from '../protocol/config/timezone.js';
 import { AiwgdError } from '../protocol/errors.js';
 import type { AutomationParts } from './automation-parts.js';
 import { gateAnswerer } from './gate-answerer.js';
+import { timeOf } from './iso-time.js';
 import type { AutomationHandlers } from './rpc-handlers.js';
 import type { Sources } from './sources.js';
 
@@ -37,7 +38,7 @@ export function automationHandlers({
     },
     'automation.test': (params) => {
       const { since, ruleId } = params;
-      if (since !== undefined) return engine.testHistory(timeOf(since), ruleId);
+      if (since !== undefined) return engine.testHistory(timeOf('since', since), ruleId);
       if (params.event === undefined) {
         throw new AiwgdError('INVALID_PARAMS', 'Give an event to test, or `since` for the history.');
       }
@@ -47,7 +48,8 @@ export function automationHandlers({
     'schedule.list': () => jobConfigs().map((job) => scheduledJob(job, sources, jobs)),
     'schedule.run': ({ jobId }) => ({ runId: sources.runJob(jobId) }),
     'gate.list': ({ state }) => engine.gates.list(state),
-    'gate.approve': ({ gateId }, call) => engine.gates.approve(gateId, gateAnswerer(call, project).by),
+    'gate.approve': ({ gateId, always = false }, call) =>
+      engine.gates.approve(gateId, gateAnswerer(call, project).by, { always }),
     'gate.reject': ({ gateId, reason }, call) =>
       engine.gates.reject(gateId, gateAnswerer(call, project).by, reason),
   };
@@ -66,15 +68,4 @@ function scheduledJob(job: JobConfig, { scheduler }: Sources, jobs: AutomationPa
     catchUp: job.catch_up,
     overlap: job.overlap,
   };
-}
-
-function timeOf(since: string): number {
-  const time = Date.parse(since);
-  if (Number.isNaN(time)) {
-    throw new AiwgdError(
-      'INVALID_PARAMS',
-      `since: ${JSON.stringify(since)} is no time; write 2026-01-31T08:00:00Z`,
-    );
-  }
-  return time;
 }

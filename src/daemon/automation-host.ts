@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { AgentSupervisor } from '../agents/agent-supervisor.js';
+import type { AgentQuestions } from '../automation/gates/agent-questions.js';
 import type { Config } from '../protocol/config/config-schema.js';
 import { AiwgdError } from '../protocol/errors.js';
 import type { DaemonStatus } from '../protocol/status.js';
@@ -53,6 +54,16 @@ export class AutomationHost {
   /** Takes up what an earlier daemon was at. Before the tasks are taken over: rules wait for them to end. */
   async start(): Promise<void> {
     if (this.#isNeeded(this.#options.config())) await (await this.#ensure()).tellMissedEnds();
+  }
+
+  /** Opens what it takes to ask people. Throws DAEMON_STOPPING, STORAGE_FULL or STORAGE_FAILED. */
+  async questions(): Promise<AgentQuestions> {
+    return (await this.#ensure()).questions;
+  }
+
+  /** The same where it is open; where it is not, nobody was ever asked or this is not the daemon for it. */
+  get openQuestions(): AgentQuestions | undefined {
+    return this.#open?.questions;
   }
 
   /** From now on things happen. */

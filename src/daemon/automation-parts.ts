@@ -1,6 +1,7 @@
 import type { AgentSupervisor } from '../agents/agent-supervisor.js';
 import { ShortCommands } from '../agents/short-command.js';
 import { AutomationEngine } from '../automation/automation-engine.js';
+import type { AgentQuestions } from '../automation/gates/agent-questions.js';
 import { JobRuns } from '../automation/job-runs.js';
 import type { BuiltIn } from '../automation/ports.js';
 import { StateDatabase } from '../database/state-database.js';
@@ -21,6 +22,7 @@ import type { Ground } from './subsystems.js';
 /** All of it, at work. */
 export interface OpenAutomation {
   handlers: AutomationHandlers;
+  questions: AgentQuestions;
   /** Tells rules the ends of tasks that an earlier daemon stored, and could not tell any more. */
   tellMissedEnds: () => Promise<void>;
   startSources: () => Promise<void>;
@@ -54,6 +56,7 @@ export async function openAutomation({
         now: () => ground.clock.now(),
         jobConfigs: () => config().schedule.jobs,
       }),
+      questions: made.engine.questions,
       tellMissedEnds: () =>
         tellMissedEnds({ store, ends: made.engine.ends, tell: (task) => supervisor.tellEnd(task) }),
       startSources: () => sources.start(),

@@ -19,6 +19,7 @@ import { guardAgainstCrashes } from './crash-guard.js';
 import { HealthRegister } from './health.js';
 import { type DaemonLog, logBounds, openLog } from './log.js';
 import { openTasks } from './open-tasks.js';
+import { PermissionDesk } from './permission-desk.js';
 import { ReleaseStack } from './release-stack.js';
 import { Reloader } from './reloader.js';
 import { SelfCheck } from './self-check.js';
@@ -51,6 +52,7 @@ interface Parts {
   store: TaskStore;
   supervisor: AgentSupervisor;
   automation: AutomationHost;
+  questions: PermissionDesk;
   workspaces: TaskWorkspaces;
   server: RpcServer;
   state: StateFile;
@@ -204,9 +206,10 @@ export class Daemon {
     this.#releases.push('tasks.json', exportTasks(this.#ground, store, holdOf));
     const parts = this.#compose(store);
     this.#parts = parts;
-    const { supervisor, server, state, automation } = parts;
+    const { supervisor, server, state, automation, questions } = parts;
     this.#releases.push('automation', () => automation.close());
     await automation.start();
+    if (begunAnew) questions.forgetAllowed();
     this.#takenOver = await supervisor.start({ strays: begunAnew ? 'all' : 'known' });
     // A start that fails further on leaves them to the next one.
     this.#releases.push('agents', () => this.#agentsSettled ?? this.#leaveAgents());
@@ -235,11 +238,12 @@ export class Daemon {
     const { stop, keepFiles } = this.#options;
     const config = this.#reloader.current;
     const files = new OutputFiles({ actionsDir: paths.actions });
+    const questions = new PermissionDesk(() => automation);
     const workspaces = new TaskWorkspaces({ project: paths.root, clock, environment: process.env, store });
     this.#releases.push('worktrees', () => workspaces.close());
-    const supervisor = makeSupervisor(this.#ground, { store, files, config, workspaces });
+    const supervisor = makeSupervisor(this.#ground, { store, files, config, questions, workspaces });
     const status = () => daemonStatus(this.#statusSources());
-    const automation = new AutomationHost({
+    const automation: AutomationHost = new AutomationHost({
       ground: this.#ground,
       store,
       supervisor,
@@ -279,7 +283,7 @@ export class Daemon {
       },
       onFault: (error) => health.fault('state', error),
     });
-    return { store, supervisor, automation, workspaces, server, state, retention };
+    return { store, supervisor, automation, questions, workspaces, server, state, retention };
   }
 
   #statusSources(): StatusSources {

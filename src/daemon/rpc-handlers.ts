@@ -1,10 +1,12 @@
 import type { EventRouter } from '../events/event-router.js';
 import type { Handlers } from '../ipc/rpc-server.js';
+import type { Clock } from '../platform/clock.js';
 import { AiwgdError } from '../protocol/errors.js';
 import type { MethodName, ParamsOf, ResultOf } from '../protocol/method-types.js';
 import { VERSION } from '../protocol/version.js';
 import { callingTask } from './calling-task.js';
 import { largeAnswers } from './large-answers.js';
+import { spendHandler } from './spend-handler.js';
 import { type TaskHandlerParts, taskHandlers } from './task-handlers.js';
 import type { TaskWorkspaces } from './task-workspaces.js';
 import { worktreeHandlers } from './worktree-handlers.js';
@@ -17,6 +19,7 @@ export interface HandlerParts extends TaskHandlerParts {
   automation: AutomationHandlers;
   workspaces: TaskWorkspaces;
   router: EventRouter;
+  clock: Clock;
   status(): Promise<ResultOf<'daemon.status'>>;
   reload(): Promise<ResultOf<'daemon.reload'>>;
   stop(wish: Omit<ParamsOf<'daemon.stop'>, 'pid'>): void;
@@ -37,6 +40,7 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
     'task.list': (params, call) => inTurn(call.connection, () => tasks['task.list'](params, call)),
     'task.page': (params, call) => inTurn(call.connection, () => tasks['task.page'](params, call)),
     'task.output': (params, call) => inTurn(call.connection, () => tasks['task.output'](params, call)),
+    'spend.report': spendHandler(parts.store, parts.clock),
     ping: () => ({ pong: true, pid: process.pid, version: VERSION }),
     'daemon.status': () => parts.status(),
     'daemon.reload': () => parts.reload(),

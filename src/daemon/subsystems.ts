@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { AgentSupervisor } from '../agents/agent-supervisor.js';
 import type { Hold } from '../agents/limits/routes.js';
+import type { QuestionPort } from '../agents/ports.js';
 import type { EventRouter } from '../events/event-router.js';
 import { RpcServer } from '../ipc/rpc-server.js';
 import type { Clock } from '../platform/clock.js';
@@ -59,8 +60,15 @@ export function makeSupervisor(
     store,
     files,
     config,
+    questions,
     workspaces,
-  }: { store: TaskStore; files: OutputFiles; config: Config; workspaces: TaskWorkspaces },
+  }: {
+    store: TaskStore;
+    files: OutputFiles;
+    config: Config;
+    questions: QuestionPort;
+    workspaces: TaskWorkspaces;
+  },
 ): AgentSupervisor {
   const self = identityOf();
   return new AgentSupervisor({
@@ -75,6 +83,7 @@ export function makeSupervisor(
     agents: agentsConfig(config),
     settings: supervisorSettings(config),
     environment: process.env,
+    questions,
     workspaces,
     publish: (event) => router.publish(event),
   });
@@ -110,6 +119,7 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
     },
     handlers: rpcHandlers({
       ...tasks,
+      clock,
       automation,
       workspaces,
       router,

@@ -27,6 +27,12 @@ export interface Libc {
   spawnDetached: (spawn: DetachedSpawn) => number;
   /** Who made a connection, as the kernel noted it then: SO_PEERCRED of unix(7); Linux only. Undefined where it cannot say. */
   peerOf(fd: number): { pid: number; uid: number } | undefined;
+  /** mkfifo(3), readable and writable by us alone. Throws the system's error. */
+  makeFifo(path: string): void;
+  /** Has a pipe hold `bytes`, or as much of that as the system grants; it grants nothing elsewhere than on Linux. */
+  enlargePipe(fd: number, bytes: number): void;
+  /** Bytes in a pipe that nobody has read yet; where the system cannot say, 0. */
+  unread(fd: number): number;
   /** Sends one datagram to a Unix socket (a leading `@` names an abstract one); false when it could not be sent. */
   sendDatagram(address: string, message: string): boolean;
 }
@@ -43,6 +49,11 @@ const UCRED_BYTES = 12;
 const WNOHANG = 1;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
+const F_SETPIPE_SZ = 1031;
+/** What a pipe has without being asked. */
+const USUAL_PIPE_BYTES = 64 * 1024;
+/** As in <sys/ioctl.h> of Linux and of macOS. */
+const FIONREAD = process.platform === 'darwin' ? 0x4004667f : 0x541b;
 
 function socketAddress(address: string): Buffer {
   const family = Buffer.alloc(2);
@@ -73,6 +84,8 @@ function load(): Libc {
   const getsockopt = library.func(
     'int getsockopt(int fd, int level, int option, void *value, _Inout_ uint32_t *length)',
   );
+  const mkfifo = library.func('int mkfifo(const char *path, uint32_t mode)');
+  const ioctl = library.func('int ioctl(int fd, unsigned long request, ...)');
   return {
     flock: (fd, operation) => flock(fd, operation) as number,
     closeOnExec: (fd) => void fcntl(fd, F_SETFD, 'int', FD_CLOEXEC),
@@ -83,6 +96,21 @@ function load(): Libc {
       const length: [number] = [UCRED_BYTES];
       if ((getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, length) as number) !== 0) return undefined;
       return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4) };
+    },
+    makeFifo: (path) => {
+      if ((mkfifo(path, 0o600) as number) === 0) return;
+      const code = getSystemErrorName(-ffi.errno());
+      throw Object.assign(new Error(`${code}: no FIFO can be made at ${path}`), { code });
+    },
+    enlargePipe: (fd, bytes) => {
+      if (process.platform !== 'linux') return;
+      // A user has a budget for all pipes together: less may be granted where this much is not.
+      for (let size = bytes; size > USUAL_PIPE_BYTES; size /= 2)
+        if ((fcntl(fd, F_SETPIPE_SZ, 'int', size) as number) >= 0) return;
+    },
+    unread: (fd) => {
+      const count = Buffer.alloc(4);
+      return (ioctl(fd, FIONREAD, 'void *', count) as number) === 0 ? count.readInt32LE(0) : 0;
     },
     sendDatagram: (address, message) => {
       const fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) as number;

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import {
   type AutomationStatus,
+  GATE_KINDS,
   GATE_STATES,
   type Gate,
   RUN_STATES,
@@ -93,9 +94,10 @@ export const trace: Schema<TraceAnswer> = object({
 export const gate: Schema<Gate> = object({
   id: v.string(),
   state: oneOf(GATE_STATES),
-  kind: oneOf(['rule', 'action']),
+  kind: oneOf(GATE_KINDS),
   summary: v.string(),
   action: v.string(),
+  always: nullableString,
   ruleId: nullableString,
   taskId: nullableString,
   createdAt: v.string(),

@@ -105,15 +105,19 @@ export interface TraceAnswer {
 export const GATE_STATES = ['pending', 'approved', 'rejected', 'expired'] as const;
 export type GateState = (typeof GATE_STATES)[number];
 
+export const GATE_KINDS = ['rule', 'action', 'permission'] as const;
+
 /** A question that waits for a person's yes or no. */
 export interface Gate {
   id: string;
   state: GateState;
-  /** What asks: a rule with `requires_approval`, or an action `gate`. */
-  kind: 'rule' | 'action';
+  /** What asks: a rule with `requires_approval`, an action `gate`, or an agent for permission. */
+  kind: (typeof GATE_KINDS)[number];
   summary: string;
   /** Exactly what will be done after a yes, in words that hide nothing. */
   action: string;
+  /** What can be allowed for the rest of the task along with this, in the agent's own terms; null where nothing can. */
+  always: string | null;
   ruleId: string | null;
   taskId: string | null;
   createdAt: string;

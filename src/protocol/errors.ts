@@ -40,6 +40,11 @@ export const ERROR_CATALOGUE = {
     meaning: 'A bound was reached (connections, subscriptions, queued tasks).',
   },
   INVALID_CONFIG: { exit: 1, rpc: -32007, meaning: 'The configuration has errors; `data` lists them all.' },
+  NOT_ALLOWED: {
+    exit: 1,
+    rpc: null,
+    meaning: 'An MCP client asked for what `mcp.allow`, or an option of `aiwgd mcp`, keeps from it.',
+  },
   USAGE: { exit: 2, rpc: null, meaning: 'The command line is wrong.' },
   DAEMON_NOT_RUNNING: { exit: 3, rpc: null, meaning: 'No daemon runs for this project.' },
   ALREADY_RUNNING: { exit: 1, rpc: null, meaning: 'A daemon already runs for this project.' },

@@ -8,6 +8,7 @@ import type {
   TraceAnswer,
 } from './automation.js';
 import type { AiwgEvent, DeadLetter } from './event.js';
+import type { SpendParams, SpendReport } from './spend.js';
 import type { DaemonStatus } from './status.js';
 import type { Task, TaskCounts, TaskSource, TaskState } from './task.js';
 import type { PruneAnswer, TaskDiff, TaskMerge, Worktree } from './worktrees.js';
@@ -98,6 +99,7 @@ export interface MethodTypes {
   'task.get': { params: { taskId: string }; result: Task };
   'task.stats': { params: NoParams; result: TaskCounts };
   'task.output': { params: OutputParams; result: OutputSlice };
+  'spend.report': { params: SpendParams; result: SpendReport };
   'task.diff': { params: { taskId: string }; result: TaskDiff };
   'task.merge': { params: { taskId: string }; result: TaskMerge };
   'worktree.list': { params: NoParams; result: Worktree[] };
@@ -118,7 +120,7 @@ export interface MethodTypes {
   'schedule.list': { params: NoParams; result: ScheduledJob[] };
   'schedule.run': { params: { jobId: string }; result: { runId: string | null } };
   'gate.list': { params: { state?: GateState | 'all' }; result: Gate[] };
-  'gate.approve': { params: { gateId: string }; result: Gate };
+  'gate.approve': { params: { gateId: string; always?: boolean }; result: Gate };
   'gate.reject': { params: { gateId: string; reason?: string }; result: Gate };
   subscribe: { params: SubscribeParams; result: { subscription: string } };
   unsubscribe: { params: { subscription: string }; result: { unsubscribed: boolean } };

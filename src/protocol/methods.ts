@@ -10,6 +10,7 @@ import { type EventSketch, GATE_STATES } from './automation.js';
 import { automationStatus, gate, scheduledJob, trace, verdicts } from './automation-schemas.js';
 import type { MethodTypes } from './method-types.js';
 import { about, literal, object, oneOf, record, type Schema, wholeNumber } from './schema.js';
+import { spendParams, spendReport } from './spend-schemas.js';
 import { TASK_SOURCES, TASK_STATES } from './task.js';
 import { isTopic, isTopicGlob } from './topic.js';
 import { pruneAnswer, taskDiff, taskMerge, worktree } from './worktree-schemas.js';
@@ -192,6 +193,11 @@ export const METHODS: MethodTable = {
       eof: about(v.boolean(), 'The attempt has ended and all of it was read'),
     }),
   },
+  'spend.report': {
+    summary: 'What agents cost, by the end of their attempts; kept for 400 days.',
+    params: spendParams,
+    result: spendReport,
+  },
   'task.diff': {
     summary:
       'What a task did in its worktree since it started: commits, changes and untracked files. NOT_FOUND where it has none.',
@@ -300,8 +306,9 @@ export const METHODS: MethodTable = {
     result: v.array(gate),
   },
   'gate.approve': {
-    summary: 'Says yes to exactly what the gate shows. CONFLICT where it was answered or has expired.',
-    params: object({ gateId }),
+    summary:
+      'Says yes to exactly what the gate shows; with `always` also to what its field `always` covers, for the rest of the task. CONFLICT where it was answered or has expired.',
+    params: object({ gateId, always: v.exactOptional(v.boolean()) }),
     result: gate,
   },
   'gate.reject': {

@@ -82,6 +82,7 @@ export interface Task {
   signal: string | null;
   /** The agent's own session, by which it can be resumed. */
   sessionId: string | null;
+  /** Sum of its attempts whose cost is known, since it was submitted or retried; null where none is. */
   costUsd: number | null;
   usage: Usage | null;
   source: TaskSource;

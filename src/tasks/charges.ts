@@ -1,6 +1,7 @@
+import type { SpendKey, SpendRow, SpendSum } from '../protocol/spend.js';
 import type { TokenCounts } from '../protocol/task.js';
 import { storedText } from './stored-text.js';
-import type { Charge, SessionTotals, SpendKey, SpendRow } from './task-store.js';
+import type { Charge, SessionTotals } from './task-store.js';
 
 /** How long what attempts cost is kept: a year, and a month to look back on it. */
 export const CHARGES_KEPT_MS = 400 * 86_400_000;
@@ -55,6 +56,26 @@ export function localDay(time: number): string {
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
 }
 
+/** All of them together. */
+export function totalSpend(sums: readonly SpendSum[]): SpendSum {
+  const total = nothingSpent();
+  for (const sum of sums) addSpend(total, sum);
+  return total;
+}
+
+function nothingSpent(): SpendSum {
+  const tokens = { input: 0, cachedInput: 0, output: 0 };
+  return { costUsd: 0, countedUsd: 0, attempts: 0, unknown: 0, tokens };
+}
+
+function addSpend(sum: SpendSum, more: SpendSum): void {
+  sum.costUsd += more.costUsd;
+  sum.countedUsd += more.countedUsd;
+  sum.attempts += more.attempts;
+  sum.unknown += more.unknown;
+  for (const kind of ['input', 'cachedInput', 'output'] as const) sum.tokens[kind] += more.tokens[kind];
+}
+
 /** Sums of charges by their key. */
 export class SpendSums {
   readonly #rows = new Map<string | null, SpendRow>();
@@ -64,16 +85,9 @@ export class SpendSums {
   }
 
   add(row: SpendRow): void {
-    const sum = this.#rows.get(row.key);
-    if (sum === undefined) {
-      this.#rows.set(row.key, structuredClone(row));
-      return;
-    }
-    sum.costUsd += row.costUsd;
-    sum.countedUsd += row.countedUsd;
-    sum.attempts += row.attempts;
-    sum.unknown += row.unknown;
-    for (const kind of ['input', 'cachedInput', 'output'] as const) sum.tokens[kind] += row.tokens[kind];
+    const sum = this.#rows.get(row.key) ?? { key: row.key, ...nothingSpent() };
+    addSpend(sum, row);
+    this.#rows.set(row.key, sum);
   }
 
   /** In the order that `TaskStore.spend` promises. */

@@ -1,3 +1,4 @@
+import type { SpendKey, SpendRow } from '../protocol/spend.js';
 import type {
   FinalState,
   Task,
@@ -59,9 +60,6 @@ export interface ConversationPast {
   history: { prompt: string; result: string }[];
 }
 
-export const SPEND_KEYS = ['rule', 'agent', 'day', 'task'] as const;
-export type SpendKey = (typeof SPEND_KEYS)[number];
-
 export interface SpendQuery {
   /** Ends of attempts from this time on, in milliseconds since 1970. */
   since: number;
@@ -70,19 +68,6 @@ export interface SpendQuery {
   by: SpendKey;
   /** Rows at most, the most expensive first; for days the newest first. */
   limit: number;
-}
-
-export interface SpendRow {
-  /** Rule, agent, task, or day as `2026-01-31` in the daemon's time zone; null for tasks without a rule. */
-  key: string | null;
-  /** Sum of the known costs. */
-  costUsd: number;
-  /** As budgets count. */
-  countedUsd: number;
-  attempts: number;
-  /** How many of them nobody knows the cost of. */
-  unknown: number;
-  tokens: TokenCounts;
 }
 
 /** A task as it is handed in. Times are milliseconds since 1970. */

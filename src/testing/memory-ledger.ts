@@ -1,6 +1,7 @@
+import type { SpendKey, SpendRow } from '../protocol/spend.js';
 import { CHARGES_KEPT_MS, coversUnknown, localDay, SpendSums, storedCharge } from '../tasks/charges.js';
 import { requireWholeNumber } from '../tasks/list-query.js';
-import type { Charge, SessionTotals, SpendKey, SpendQuery, SpendRow } from '../tasks/task-store.js';
+import type { Charge, SessionTotals, SpendQuery } from '../tasks/task-store.js';
 import type { Entry } from './memory-entry.js';
 
 interface StoredCharge extends Charge {

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../platform/clock.js';
 import { AiwgdError } from '../protocol/errors.js';
+import type { SpendRow } from '../protocol/spend.js';
 import { isFinal, TASK_STATES, type TaskCounts, type TaskState } from '../protocol/task.js';
-import { conversationOfTask, historyOf, storedFeedback } from '../tasks/conversation-texts.js';
+import { conversationOfTask, storedFeedback } from '../tasks/conversation-texts.js';
 import { parseListQuery, requireWholeNumber } from '../tasks/list-query.js';
 import { checkNewTask, storedText, toJson } from '../tasks/stored-text.js';
 import { seqOf, taskIdOf } from '../tasks/task-id.js';
 import type {
   Claim,
   ClaimRequest,
-  ConversationPast,
   EndedTask,
   Heartbeat,
   ListQuery,
@@ -18,7 +18,6 @@ import type {
   Progress,
   Release,
   SpendQuery,
-  SpendRow,
   StoredTask,
   Submitted,
   TaskLaunch,
@@ -26,6 +25,7 @@ import type {
   TaskStore,
   WakeRequest,
 } from '../tasks/task-store.js';
+import { enter, forgetSession, hasTurn, pastOf } from './memory-conversations.js';
 import {
   byTurn,
   type Entry,
@@ -83,7 +83,7 @@ export class MemoryTaskStore implements TaskStore {
     };
     this.#entries.set(entry.seq, entry);
     stored.agent ??= original?.agent ?? null;
-    this.#enter(entry, original?.conversation ?? stored.conversation);
+    enter(this.#all(), entry, original?.conversation ?? stored.conversation);
     return { id: stored.id, state: 'queued', deduped: false };
   }
 
@@ -91,35 +91,8 @@ export class MemoryTaskStore implements TaskStore {
   #resumed(id: string): StoredTask {
     const entry = this.#find(id);
     if (entry === undefined) throw new AiwgdError('NOT_FOUND', `There is no task ${id} to go on from.`);
-    if (entry.task.conversation === null) this.#enter(entry, conversationOfTask(id));
+    if (entry.task.conversation === null) enter(this.#all(), entry, conversationOfTask(id));
     return entry.task;
-  }
-
-  #enter(entry: Entry, conversation: string | null): void {
-    entry.task.conversation = conversation;
-    if (conversation === null) return;
-    const other = this.#conversing(conversation).find(({ seq }) => seq !== entry.seq);
-    entry.root = other?.root ?? entry.seq;
-  }
-
-  #conversing(conversation: string): Entry[] {
-    return [...this.#entries.values()]
-      .filter(({ task }) => task.conversation === conversation)
-      .toSorted((a, b) => a.seq - b.seq);
-  }
-
-  #forgetSession(entry: Entry, sessionId: string): void {
-    const { conversation } = entry.task;
-    const others = conversation === null ? [] : this.#conversing(conversation);
-    for (const { task } of [entry, ...others]) if (task.sessionId === sessionId) task.sessionId = null;
-  }
-
-  /** Whether no other task of its conversation runs or comes first. */
-  #hasTurn({ seq, task }: Entry): boolean {
-    if (task.conversation === null) return true;
-    return !this.#conversing(task.conversation).some(
-      (other) => other.task.state === 'running' || (other.task.state === 'queued' && other.seq < seq),
-    );
   }
 
   async claim({ owner, limit, leaseMs, exceptAgents = [], apart }: ClaimRequest): Promise<Claim[]> {
@@ -131,8 +104,9 @@ export class MemoryTaskStore implements TaskStore {
       if (task.runAt !== null && Date.parse(task.runAt) <= now)
         Object.assign(task, { runAt: null, waitReason: null });
     }
+    const all = this.#all();
     const ready = this.#inState('queued')
-      .filter((entry) => entry.task.runAt === null && this.#hasTurn(entry))
+      .filter((entry) => entry.task.runAt === null && hasTurn(all, entry))
       .toSorted(byTurn);
     const isApart = ({ task }: Entry): boolean => apart !== undefined && task.agent === apart.agent;
     const shared = ready.filter((entry) => !isApart(entry) && !exceptAgents.includes(entry.task.agent));
@@ -205,7 +179,7 @@ export class MemoryTaskStore implements TaskStore {
     task.error = storedText(release.error);
     task.sessionId = storedText(release.sessionId);
     task.outputBytes = release.outputBytes;
-    if (release.goneSession !== null) this.#forgetSession(entry, storedText(release.goneSession));
+    if (release.goneSession !== null) forgetSession(this.#all(), entry, storedText(release.goneSession));
     return true;
   }
 
@@ -264,7 +238,7 @@ export class MemoryTaskStore implements TaskStore {
   async list(query: ListQuery): Promise<TaskPage> {
     this.#checkOpen();
     const { state, agent, limit, below = Number.POSITIVE_INFINITY } = parseListQuery(query);
-    const matches = [...this.#entries.values()]
+    const matches = this.#all()
       .filter(({ seq, task }) => seq < below && (state ?? task.state) === task.state)
       .filter(({ task }) => agent === undefined || agent === task.agent)
       .toSorted((a, b) => b.seq - a.seq);
@@ -304,7 +278,7 @@ export class MemoryTaskStore implements TaskStore {
   async endedBefore(before: number, limit: number): Promise<string[]> {
     this.#checkOpen();
     requireWholeNumber('limit', limit, 0, 1000);
-    return [...this.#entries.values()]
+    return this.#all()
       .filter(({ task }) => task.completedAt !== null && Date.parse(task.completedAt) < before)
       .toSorted((a, b) => endOf(a) - endOf(b) || a.seq - b.seq)
       .slice(0, limit)
@@ -315,7 +289,7 @@ export class MemoryTaskStore implements TaskStore {
     this.#checkOpen();
     requireWholeNumber('limit', limit, 0, 1000);
     const past = id === undefined ? -1 : (seqOf(id) ?? -1);
-    return [...this.#entries.values()]
+    return this.#all()
       .flatMap(({ seq, task: { state, completedAt } }) =>
         isFinal(state) && completedAt !== null ? [{ seq, state, at: Date.parse(completedAt) }] : [],
       )
@@ -348,7 +322,7 @@ export class MemoryTaskStore implements TaskStore {
       const { task } = entry;
       if (!isFinal(task.state) && task.key !== null && this.#activeByKey(task.key)) task.key = null;
       this.#entries.set(entry.seq, entry);
-      this.#enter(entry, task.conversation);
+      enter(this.#all(), entry, task.conversation);
       this.#lastSeq = Math.max(this.#lastSeq, entry.seq);
       return true;
     }).length;
@@ -371,18 +345,22 @@ export class MemoryTaskStore implements TaskStore {
     return seq === undefined ? undefined : this.#entries.get(seq);
   }
 
+  #all(): Entry[] {
+    return [...this.#entries.values()];
+  }
+
   #inState(state: TaskState): Entry[] {
-    return [...this.#entries.values()].filter(({ task }) => task.state === state);
+    return this.#all().filter(({ task }) => task.state === state);
   }
 
   #heldFor({ once, key }: NewTask): Entry | undefined {
     const name = storedText(once);
-    const same = name === null ? undefined : [...this.#entries.values()].find((entry) => entry.once === name);
+    const same = name === null ? undefined : this.#all().find((entry) => entry.once === name);
     return same ?? (key === null ? undefined : this.#activeByKey(storedText(key)));
   }
 
   #activeByKey(key: string): Entry | undefined {
-    return [...this.#entries.values()].find(({ task }) => task.key === key && !isFinal(task.state));
+    return this.#all().find(({ task }) => task.key === key && !isFinal(task.state));
   }
 
   #held(token: string): Entry | undefined {
@@ -393,7 +371,7 @@ export class MemoryTaskStore implements TaskStore {
 
   #claimOf(entry: Entry): Claim {
     const task = structuredClone(entry.task);
-    const past = this.#pastOf(entry);
+    const past = pastOf(this.#all(), entry);
     return {
       task,
       token: `${entry.seq}.${entry.fence}`,
@@ -405,16 +383,6 @@ export class MemoryTaskStore implements TaskStore {
       baseline: this.#ledger.baseline(task.sessionId ?? past?.sessionId ?? null),
       feedback: entry.feedback,
       spentUsd: task.costUsd ?? 0,
-    };
-  }
-
-  #pastOf({ seq, root, task: { conversation } }: Entry): ConversationPast | null {
-    if (conversation === null) return null;
-    const tasks = this.#conversing(conversation).map(({ task }) => task);
-    return {
-      root: taskIdOf(root ?? seq),
-      sessionId: tasks.findLast(({ sessionId }) => sessionId !== null)?.sessionId ?? null,
-      history: historyOf(tasks.filter(({ state }) => state === 'completed').toReversed()),
     };
   }
 }

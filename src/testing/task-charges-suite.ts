@@ -1,4 +1,5 @@
-import type { Charge, SpendRow, TaskStore } from '../tasks/task-store.js';
+import type { SpendRow } from '../protocol/spend.js';
+import type { Charge, TaskStore } from '../tasks/task-store.js';
 import {
   BACK,
   charge,

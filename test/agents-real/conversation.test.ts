@@ -25,11 +25,6 @@ function say(fifo: string, message: object): void {
   if (ran.status !== 0) throw new Error(ran.stderr);
 }
 
-interface Question extends AgentMessage {
-  request_id?: string;
-  request?: { subtype?: string; tool_name?: string; input?: unknown };
-}
-
 /** A claude under a runner, whose stdin is a FIFO that the agent itself holds open. */
 class Conversation implements Disposable {
   readonly fifo: string;
@@ -64,16 +59,16 @@ class Conversation implements Disposable {
     return parseNotes(readFileSync(join(this.#folder.root, 'runner'), 'utf8'));
   }
 
-  get heard(): Question[] {
+  get heard(): AgentMessage[] {
     return readFileSync(join(this.#folder.root, 'stdout.log'), 'utf8')
       .split('\n')
       .slice(0, -1)
-      .map((line) => JSON.parse(line) as Question);
+      .map((line) => JSON.parse(line) as AgentMessage);
   }
 
   /** Resolves with the first message of a type. */
-  async hear(type: string): Promise<Question> {
-    const find = (): Question | undefined => this.heard.find((message) => message.type === type);
+  async hear(type: string): Promise<AgentMessage> {
+    const find = (): AgentMessage | undefined => this.heard.find((message) => message.type === type);
     await until(`a message of type ${type}`, () => find() !== undefined, 30_000);
     return find()!;
   }

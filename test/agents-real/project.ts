@@ -5,12 +5,16 @@ import { Project } from '../e2e/support.js';
 import { type AgentMessage, claudeProgram, type FakeAnthropic } from './support.js';
 
 /** A daemon whose `claude` is the real program and whose API is the fake, with an environment built from nothing. */
-export async function daemonWith(api: FakeAnthropic, agent: object = {}): Promise<Project> {
-  const project = new Project({ config: { agents: { claude: { program: claudeProgram(), ...agent } } } });
+export async function daemonWith(
+  api: FakeAnthropic,
+  agent: object = {},
+  more: object = {},
+): Promise<Project> {
+  const agents = { claude: { program: claudeProgram(), ...agent } };
+  const project = new Project({ config: { agents, ...more } });
   Object.assign(project.env, {
     ANTHROPIC_BASE_URL: api.url,
     ANTHROPIC_API_KEY: 'dummy',
-    CLAUDE_CODE_MAX_RETRIES: '0',
     IS_SANDBOX: '1',
   });
   await project.start();

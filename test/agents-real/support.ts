@@ -54,6 +54,11 @@ export class FakeAnthropic implements AsyncDisposable {
     throw new Error('The fake ended before it listened.');
   }
 
+  /** What it plays from now on. */
+  async play(script: string[]): Promise<void> {
+    await fetch(`${this.url}/__script`, { method: 'POST', body: JSON.stringify({ script }) });
+  }
+
   async requests(): Promise<FakeRequest[]> {
     return (await (await fetch(`${this.url}/__log`)).json()) as FakeRequest[];
   }
@@ -109,6 +114,11 @@ export interface AgentMessage {
   session_id?: string;
   api_error_status?: number | null;
   total_cost_usd?: number;
+  usage?: { input_tokens?: number };
+  retry_delay_ms?: number;
+  request_id?: string;
+  /** Of a `control_request`. */
+  request?: { subtype: string; tool_name: string; input: Record<string, unknown> };
 }
 
 export interface AgentRun {
@@ -119,29 +129,63 @@ export interface AgentRun {
   stderr: string;
 }
 
+const STREAMS = ['-p', '--output-format', 'stream-json', '--verbose'];
+
+/** What a test does at a message of the agent: says something on its stdin, or ends it. */
+export type Listener = (message: AgentMessage, agent: ChildProcess) => void;
+
 /** Runs the agent once with the prompt on stdin, which is a plain file, and reads its stream-json. */
 export async function runClaude(
   folder: AgentFolder,
   apiUrl: string,
   prompt: string,
   args: string[] = [],
+  { env = {}, hear }: { env?: Record<string, string>; hear?: Listener } = {},
 ): Promise<AgentRun> {
   const file = join(folder.root, 'prompt');
   writeFileSync(file, prompt);
   const stdin = openSync(file, 'r');
-  const child = spawn(claudeProgram(), ['-p', '--output-format', 'stream-json', '--verbose', ...args], {
+  const child = spawn(claudeProgram(), [...STREAMS, ...args], {
     cwd: folder.project,
-    env: agentEnvironment(folder.home, apiUrl),
+    env: { ...agentEnvironment(folder.home, apiUrl), ...env },
     stdio: [stdin, 'pipe', 'pipe'],
     timeout: RUN_LIMIT_MS,
     killSignal: 'SIGKILL',
   });
   closeSync(stdin);
+  return readClaude(child, hear);
+}
+
+/** Runs the agent with a stdin that stays open, so that it can be answered. Whoever listens ends it. */
+export async function talkToClaude(
+  folder: AgentFolder,
+  apiUrl: string,
+  args: string[],
+  hear: Listener,
+): Promise<AgentRun> {
+  const asking = ['--input-format', 'stream-json', '--permission-prompt-tool', 'stdio'];
+  const child = spawn(claudeProgram(), [...STREAMS, ...asking, ...args], {
+    cwd: folder.project,
+    env: agentEnvironment(folder.home, apiUrl),
+    stdio: 'pipe',
+    timeout: RUN_LIMIT_MS,
+    killSignal: 'SIGKILL',
+  });
+  const prompt = { type: 'user', message: { role: 'user', content: 'please' } };
+  child.stdin.write(`${JSON.stringify(prompt)}\n`);
+  return readClaude(child, hear);
+}
+
+async function readClaude(child: ChildProcess, hear: Listener | undefined): Promise<AgentRun> {
+  const messages: AgentMessage[] = [];
+  const read = async (): Promise<void> => {
+    for await (const line of createInterface(child.stdout!)) {
+      const message = JSON.parse(line) as AgentMessage;
+      messages.push(message);
+      hear?.(message, child);
+    }
+  };
   const ended = once(child, 'close') as Promise<[number | null]>;
-  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout!), text(child.stderr!), ended]);
-  const messages = stdout
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as AgentMessage);
+  const [, stderr, [code]] = await Promise.all([read(), text(child.stderr!), ended]);
   return { code, messages, result: messages.findLast(({ type }) => type === 'result'), stderr };
 }

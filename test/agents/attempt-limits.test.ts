@@ -5,18 +5,20 @@ import { FakeClock } from '#aiwgd/testing/fake-clock.js';
 import { startedRig } from './harness.js';
 
 const DAY = 86_400_000;
-const quiet = { hasResult: false, grown: false };
+const quiet = { hasResult: false, grown: false, waiting: false };
+
+const plain = { staysOpen: false, waitedMs: 0 };
 
 function limits(timeoutMs: number | null, stallMs: number | null = null) {
   const clock = new FakeClock();
-  return { clock, limits: new AttemptLimits({ timeoutMs, stallMs }, clock, clock.monotonic()) };
+  return { clock, limits: new AttemptLimits({ ...plain, timeoutMs, stallMs }, clock, clock.monotonic()) };
 }
 
 /** Looks four times a second for so long, and answers the first limit that was exceeded and when. */
 function lookOn(
   { clock, limits: one }: ReturnType<typeof limits>,
   ms: number,
-  seen: { hasResult: boolean; grown: boolean } = quiet,
+  seen = quiet,
 ): { verb: string; atMs: number } | null {
   const begin = clock.monotonic();
   while (clock.monotonic() - begin < ms) {
@@ -45,11 +47,11 @@ describe('the time limit of an attempt', () => {
 
   it('is not used up while nobody looks: a night of sleep counts as ten seconds', () => {
     const one = limits(3_600_000, 600_000);
-    expect(lookOn(one, 60_000, { hasResult: false, grown: true })).toBeNull();
+    expect(lookOn(one, 60_000, { ...quiet, grown: true })).toBeNull();
     one.clock.advance(8 * 3_600_000);
     expect(one.limits.exceeded(quiet)).toBeNull();
     // One minute before the night, ten seconds in it.
-    expect(lookOn(one, DAY, { hasResult: false, grown: true })).toEqual({
+    expect(lookOn(one, DAY, { ...quiet, grown: true })).toEqual({
       verb: 'timeout',
       atMs: 3_600_000 - 70_000,
     });
@@ -67,7 +69,10 @@ describe('the time limit of an attempt', () => {
     const clock = new FakeClock();
     const begun = clock.monotonic();
     clock.advance(45_000);
-    const adopted = { clock, limits: new AttemptLimits({ timeoutMs: 60_000, stallMs: null }, clock, begun) };
+    const adopted = {
+      clock,
+      limits: new AttemptLimits({ ...plain, timeoutMs: 60_000, stallMs: null }, clock, begun),
+    };
     expect(lookOn(adopted, DAY)).toEqual({ verb: 'timeout', atMs: 15_000 });
   });
 
@@ -96,7 +101,7 @@ describe('an agent that is silent', () => {
   it('has stalled after its time without output, which any output begins anew', () => {
     const one = limits(DAY, 60_000);
     expect(lookOn(one, 59_000)).toBeNull();
-    expect(lookOn(one, 600_000, { hasResult: false, grown: true })).toBeNull();
+    expect(lookOn(one, 600_000, { ...quiet, grown: true })).toBeNull();
     expect(lookOn(one, DAY)).toEqual({ verb: 'stalled', atMs: 60_000 });
   });
 
@@ -119,11 +124,47 @@ describe('an agent that is silent', () => {
 describe('an agent that has given its result', () => {
   it('has ten seconds to exit, and all the time again where it goes on', () => {
     const one = limits(DAY);
-    expect(lookOn(one, 9_000, { hasResult: true, grown: false })).toBeNull();
+    expect(lookOn(one, 9_000, { ...quiet, hasResult: true })).toBeNull();
     expect(lookOn(one, 60_000)).toBeNull();
-    expect(lookOn(one, 60_000, { hasResult: true, grown: false })).toEqual({
+    expect(lookOn(one, 60_000, { ...quiet, hasResult: true })).toEqual({
       verb: 'finished',
       atMs: 10_000,
     });
+  });
+
+  it('waits for nothing where its stdin stays open: two seconds after its result, unless it goes on', () => {
+    const clock = new FakeClock();
+    const stalls = { timeoutMs: null, stallMs: null, waitedMs: 0, staysOpen: true };
+    const one = { clock, limits: new AttemptLimits(stalls, clock, clock.monotonic()) };
+    expect(lookOn(one, 1_750, { ...quiet, hasResult: true })).toBeNull();
+    expect(lookOn(one, 250)).toBeNull();
+    expect(lookOn(one, 5_000, { ...quiet, hasResult: true })).toEqual({ verb: 'finished', atMs: 2_000 });
+  });
+});
+
+describe('an agent that waits for a person', () => {
+  const waits = { ...quiet, waiting: true };
+
+  it('uses up none of its time, nor of its silence', () => {
+    const one = limits(60_000, 10_000);
+    expect(lookOn(one, 9_000)).toBeNull();
+    expect(lookOn(one, DAY, waits)).toBeNull();
+    expect(one.limits.nextMs()).toBe(Number.POSITIVE_INFINITY);
+    expect(one.limits.waitedMs).toBe(DAY);
+    expect(lookOn(one, DAY)).toEqual({ verb: 'stalled', atMs: 10_000 });
+    expect(lookOn(one, DAY, { ...quiet, grown: true })).toEqual({ verb: 'timeout', atMs: 41_000 });
+  });
+
+  it('is not held to it by the next daemon either', () => {
+    const clock = new FakeClock();
+    const begun = clock.monotonic();
+    clock.advance(DAY);
+    const waited = { ...plain, timeoutMs: 60_000, stallMs: null, waitedMs: DAY / 2 };
+    const adopted = { clock, limits: new AttemptLimits(waited, clock, begun) };
+    adopted.limits.hadWaited(DAY / 2 - 20_000);
+    expect(adopted.limits.waitedMs).toBe(DAY - 20_000);
+    expect(lookOn(adopted, DAY)).toEqual({ verb: 'timeout', atMs: 40_000 });
+    adopted.limits.hadWaited(2 * DAY);
+    expect(adopted.limits.nextMs()).toBe(60_000);
   });
 });

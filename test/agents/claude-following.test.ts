@@ -185,6 +185,7 @@ describe('a wait for the API', () => {
     const end = result(0, { is_error: true, api_error_status: 429 });
     expect(verdictOn([retry(1, 600), retry(2, 1200), retry(3, 2400), end]).retryAt).toBeNull();
     expect(verdictOn([retry(1, 3100), retry(2, 3300), end]).retryAt).toBe(NOW + 3300);
+    expect(verdictOn([retry(1, 1100), retry(2, 1200), retry(3, 2400), end]).retryAt).toBe(NOW + 1100);
     expect(verdictOn([retry(1, 3100), answer([]), end]).retryAt).toBeNull();
   });
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { AgentsConfig } from '#aiwgd/agents/agent-config.js';
 import { AgentSupervisor, type SupervisorSettings } from '#aiwgd/agents/agent-supervisor.js';
 import { NO_BOUNDS } from '#aiwgd/agents/money/budget.js';
+import type { QuestionPort } from '#aiwgd/agents/ports.js';
 import { type Clock, systemClock } from '#aiwgd/platform/clock.js';
 import { linuxPids, readMarks } from '#aiwgd/platform/process-table.js';
 import type { NewEvent } from '#aiwgd/protocol/event.js';
@@ -20,6 +21,7 @@ export interface RigOptions {
   settings?: Partial<SupervisorSettings>;
   environment?: Record<string, string>;
   owner?: string;
+  questions?: QuestionPort;
 }
 
 /** Waits for a condition by looking at it again and again; fails loudly. */
@@ -72,6 +74,7 @@ export class Rig implements AsyncDisposable {
       owner: options.owner ?? 'rig',
       onFault: (code, message) => this.faults.push(message === null ? null : { code, message }),
       environment: { PATH: process.env['PATH'] ?? '', ...options.environment },
+      ...(options.questions && { questions: options.questions }),
       random: () => 0.5,
     });
   }

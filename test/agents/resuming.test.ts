@@ -102,14 +102,14 @@ describe('an agent that has a session', () => {
         /used up; the limit is lifted at 2026-01-01T02:00:00.000Z; the task goes on/,
       ),
     });
-    expect(waiting.runAt).toBe('2026-01-01T02:00:30.000Z');
+    expect(waiting.runAt).toBe('2026-01-01T02:00:00.000Z');
     await until('it has ended', () => {
       clock.advance(60_000);
       return rig.topics(id).includes('task:completed');
     });
     expect(await rig.get(id)).toMatchObject({ attempt: 1, error: null });
     expect(given(rig, 2)).toEqual(RESUMED);
-    expect(clock.now()).toBeGreaterThanOrEqual(Date.parse('2026-01-01T02:00:30Z'));
+    expect(clock.now()).toBeGreaterThanOrEqual(Date.parse('2026-01-01T02:00:00Z'));
   });
 
   it('keeps it through a stop', async () => {

@@ -66,14 +66,11 @@ function ending(failureClass: FailureClass, more: Partial<AttemptEnd> = {}): Att
   };
 }
 
-function limited(retryAt: number | null): AttemptEnd {
-  const end = ending('rate_limit');
-  return { ...end, verdict: { ...end.verdict, retryAt } };
-}
-
 const WELL: Partial<AttemptEnd> = {
   verdict: { ...failedVerdict('', null), ok: true, error: null, result: 'done' },
 };
+
+const NOTHING_MORE = { charge: null, feedback: null, goneSession: null };
 
 const half = (): number => 0.5;
 
@@ -103,6 +100,7 @@ describe('a failure', () => {
         outputBytes: 7,
         usesRetry: true,
         countsAsAttempt: true,
+        ...NOTHING_MORE,
       });
       expect(settle({ ...claim, retriesLeft: 0 }, ending(which), NOW, half)).toMatchObject({
         kind: 'finish',
@@ -133,6 +131,7 @@ describe('a failure', () => {
       outputBytes: 7,
       usesRetry: false,
       countsAsAttempt: true,
+      ...NOTHING_MORE,
     });
     const second = settle(atAttempt(claim, 2), ending(which), NOW, half);
     expect(released(second).runAt).toBe(seconds === null ? null : NOW + 2 * seconds * SECOND);
@@ -151,33 +150,59 @@ describe('a failure', () => {
   });
 });
 
-describe('a rate limit that says when it ends', () => {
-  it.each([
-    ['in two hours', 2 * HOUR, 2 * HOUR],
-    ['now', 0, 30 * SECOND],
-    ['a moment ago', -5 * SECOND, 30 * SECOND],
-    ['in a week', 168 * HOUR, 24 * HOUR],
-  ])('%s is waited for, uncounted', async (_, told, waited) => {
-    const claim = atAttempt(await claimed(), 3);
-    const wait = released(settle(claim, limited(NOW + told), NOW, () => 0));
-    expect(wait).toMatchObject({
-      runAt: NOW + waited,
-      waitReason: 'rate_limit',
-      error: 'It broke; the task goes on by itself then',
-      sessionId: 'now',
-      usesRetry: false,
-      countsAsAttempt: false,
+describe('a session that is gone', () => {
+  it('is named, so that its conversation forgets it', async () => {
+    const claim = atAttempt(await claimed(), 2);
+    expect(released(settle(claim, ending('session_gone'), NOW, half))).toMatchObject({
+      sessionId: null,
+      goneSession: 'before',
     });
-    const late = released(settle(claim, limited(NOW + told), NOW, () => 0.999)).runAt ?? 0;
-    expect(late - (wait.runAt ?? 0)).toBeGreaterThan(59 * SECOND);
+    const past = { root: 'task-0001', sessionId: 'earlier', history: [] };
+    const begun = { ...atAttempt(claim, 1, null), past };
+    expect(released(settle(begun, ending('session_gone'), NOW, half)).goneSession).toBe('earlier');
   });
 
-  it.each([
-    ['an hour ago', NOW - HOUR],
-    ['in 50000 years', NOW * 1000],
-  ])('%s is taken for one that does not', async (_, retryAt) => {
+  it('is what that of another kind of agent is to the task’s own one', async () => {
+    const foreign = { limit: null, foreignSession: true };
     const claim = await claimed();
-    expect(released(settle(claim, limited(retryAt), NOW, half))).toMatchObject({
+    expect(released(settle(claim, ending('signal'), NOW, half, foreign)).sessionId).toBeNull();
+    expect(settle(claim, ending('auth'), NOW, half, foreign)).toMatchObject({ outcome: { sessionId: null } });
+  });
+});
+
+describe.each(['rate_limit', 'overloaded'] as const)('a limit of the provider (%s)', (which) => {
+  const met = { until: NOW + 2 * HOUR, movesOn: false, counts: false };
+
+  it('is waited for, uncounted', async () => {
+    const claim = atAttempt(await claimed(), 3);
+    const circumstances = { limit: met, foreignSession: false };
+    expect(released(settle(claim, ending(which), NOW, half, circumstances))).toEqual({
+      runAt: NOW + 2 * HOUR,
+      waitReason: 'rate_limit',
+      error: 'It broke; the task goes on by itself when the provider does',
+      sessionId: 'now',
+      outputBytes: 7,
+      usesRetry: false,
+      countsAsAttempt: false,
+      ...NOTHING_MORE,
+    });
+  });
+
+  it('lets another agent begin anew at once', async () => {
+    const claim = atAttempt(await claimed(), 3);
+    const circumstances = { limit: { ...met, movesOn: true }, foreignSession: false };
+    expect(released(settle(claim, ending(which), NOW, half, circumstances))).toMatchObject({
+      runAt: null,
+      waitReason: null,
+      error: 'It broke; another agent takes over',
+      sessionId: null,
+      countsAsAttempt: false,
+    });
+  });
+
+  it('that one task met too often is a failure like others', async () => {
+    const circumstances = { limit: { ...met, counts: true }, foreignSession: false };
+    expect(released(settle(await claimed(), ending(which), NOW, half, circumstances))).toMatchObject({
       runAt: NOW + 30 * SECOND,
       waitReason: 'retry',
       countsAsAttempt: true,
@@ -251,17 +276,14 @@ const endings = fc
     ok: fc.boolean(),
     verb: fc.constantFrom(null, 'finished' as const, 'stalled' as const, 'stop' as const, 'lost' as const),
     exitKnown: fc.boolean(),
-    retryIn: fc.option(
-      fc.oneof(
-        fc.integer({ min: -2 * HOUR, max: 200 * HOUR }),
-        fc.constantFrom(0, Number.MAX_SAFE_INTEGER, -NOW, 8.64e15 - NOW),
-      ),
-    ),
+    /** How long the provider pauses; null where the limit is not waited for. */
+    pauseMs: fc.option(fc.integer({ min: 30 * SECOND, max: 24 * HOUR })),
   })
-  .map(({ failureClass, ok, verb, exitKnown, retryIn }) => (now: number): AttemptEnd => {
-    const end = ending(failureClass, { verb, exitKnown, ...(exitKnown ? {} : { exitCode: null }) });
-    if (ok) return { ...end, ...WELL };
-    return { ...end, verdict: { ...end.verdict, retryAt: retryIn === null ? null : now + retryIn } };
+  .map(({ failureClass, ok, verb, exitKnown, pauseMs }) => {
+    const broken = ending(failureClass, { verb, exitKnown, ...(exitKnown ? {} : { exitCode: null }) });
+    const isLimit = failureClass === 'rate_limit' || failureClass === 'overloaded';
+    const limited = isLimit && !ok && (verb === null || verb === 'finished') && pauseMs !== null;
+    return { end: ok ? { ...broken, ...WELL } : broken, pauseMs: limited ? pauseMs : null };
   });
 const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
@@ -277,12 +299,13 @@ describe('whatever happens to a task', () => {
           await using store = new MemoryTaskStore(clock);
           await store.submit([newTask({ maxAttempts, retries })]);
           let [counted, asked] = [0, 0];
-          for (const [endAt, luck] of story) {
+          for (const [{ end, pauseMs }, luck] of story) {
             const [claim] = await store.claim({ owner: 'me', limit: 1, leaseMs: 1000 });
             if (claim === undefined) throw new Error('the task is not ready');
             expect(claim.task.attempt).toBe(counted + 1);
             const now = clock.now();
-            const settlement = settle(claim, endAt(now), now, () => luck);
+            const limit = pauseMs === null ? null : { until: now + pauseMs, movesOn: false, counts: false };
+            const settlement = settle(claim, end, now, () => luck, { limit, foreignSession: false });
             if (settlement.kind === 'finish') {
               expect(settlement.outcome.error === null).toBe(settlement.outcome.state === 'completed');
               return;
@@ -303,18 +326,5 @@ describe('whatever happens to a task', () => {
         },
       ),
     );
-  });
-
-  it('a limit that never moves is not waited for without end', async () => {
-    const claim = await claimed();
-    let now = NOW;
-    let uncounted = 0;
-    for (;;) {
-      const settlement = settle(claim, limited(NOW + HOUR), now, () => 0);
-      if (settlement.kind === 'finish' || settlement.release.countsAsAttempt) break;
-      now = settlement.release.runAt ?? now;
-      uncounted += 1;
-    }
-    expect(uncounted).toBeLessThan(15);
   });
 });

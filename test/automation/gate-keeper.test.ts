@@ -17,6 +17,7 @@ describe('a gate', () => {
       kind: 'rule',
       summary: 'Deploy the docs?',
       action: 'command ["./deploy.sh", "docs"]',
+      always: null,
       ruleId: 'deploy',
       taskId: 'task-0003',
       createdAt: '2026-01-01T00:00:00.000Z',

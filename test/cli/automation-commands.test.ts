@@ -27,6 +27,7 @@ const GATE: Gate = {
   kind: 'rule',
   summary: 'Deploy?',
   action: 'command ["./deploy.sh"]',
+  always: null,
   ruleId: 'deploy',
   taskId: null,
   createdAt: '2026-11-22T12:00:00.000Z',
@@ -184,6 +185,12 @@ describe('answers', () => {
     expect(stdout).toBe('gate-0001 approved  Deploy?\n  This is done now:\n    │ command ["./deploy.sh"]\n');
     expect(JSON.parse((await cli(['gate', 'approve', 'gate-0001', '--json'])).stdout)).toEqual(GATE);
     expect(calls[0]).toEqual({ method: 'gate.approve', params: { gateId: 'gate-0001' } });
+  });
+
+  test('say yes for good', async () => {
+    const { calls, cli } = await openStand({ 'gate.approve': GATE });
+    await cli(['gate', 'approve', 'gate-0001', '--always']);
+    expect(calls[0]?.params).toEqual({ gateId: 'gate-0001', always: true });
   });
 
   test('say no, with all words of the reason', async () => {

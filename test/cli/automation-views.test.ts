@@ -18,6 +18,7 @@ const gate = (more: Partial<Gate> = {}): Gate => ({
   kind: 'rule',
   summary: 'Deploy the docs?',
   action: 'command ["./deploy.sh"]\nthen emit docs.deployed',
+  always: null,
   ruleId: 'deploy',
   taskId: null,
   createdAt: ago(2),
@@ -45,6 +46,33 @@ describe('gates', () => {
       '',
       'Answer with: aiwgd gate approve ID, or aiwgd gate reject ID [REASON]',
     ]);
+  });
+
+  test('of an agent show the tool and all that it would get, long texts with their own lines', () => {
+    const input = { file_path: 'a.md', content: 'one\n\u202etwo\n', limit: 3, options: { deep: true } };
+    const action = JSON.stringify({ tool: 'Write', cwd: '/home/alice/p', input });
+    const asked = { kind: 'permission', taskId: 'task-0007', ruleId: null, always: 'Edit(**)' } as const;
+    expect(gateListLines([gate({ ...asked, action, summary: 'Write?' })], 'pending', NOW, plain)).toEqual([
+      'gate-0001  pending  asked 2m ago by the agent of task-0007; expires in 58m',
+      '  Write?',
+      '  After a yes:',
+      '    │ Write in /home/alice/p',
+      '    │ file_path: "a.md"',
+      '    │ content:',
+      '    │   one',
+      '    │   \\u202etwo',
+      '    │   ',
+      '    │ limit: 3',
+      '    │ options:',
+      '    │   {',
+      '    │     "deep": true',
+      '    │   }',
+      '  always: Edit(**)',
+      '',
+      'Answer with: aiwgd gate approve ID [--always], or aiwgd gate reject ID [REASON]',
+    ]);
+    const odd = gateListLines([gate({ ...asked, action: '{"tool":\n1}' })], 'pending', NOW, plain);
+    expect(odd.slice(3, 5)).toEqual(['    │ {"tool":', '    │ 1}']);
   });
 
   test('say who answered, and why', () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parseDurationMs, parseMoment } from '#aiwgd/cli/arguments.js';
 import { AgentOutput } from '#aiwgd/cli/following/agent-output.js';
 import { painter, wantsColor } from '#aiwgd/cli/output/color.js';
-import { formatBytes, formatDuration, formatRelative } from '#aiwgd/cli/output/format.js';
+import { formatBytes, formatDuration, formatRelative, formatUsd } from '#aiwgd/cli/output/format.js';
 import { tableLines } from '#aiwgd/cli/output/table.js';
 import { fitText, textWidth, visibleLine, visibleText } from '#aiwgd/cli/output/text.js';
 
@@ -168,4 +168,19 @@ describe('the output of an agent', () => {
     const own = new AgentOutput(plain, false);
     expect(own.push('{"kind": "my own"}\nmore')).toBe('{"kind": "my own"}\nmore');
   });
+});
+
+it('shows as many digits of an amount as it has, and two at least', () => {
+  const amounts = [0, 0.3, 0.1 + 0.2, 0.3042, 0.304, 12.5, 1_234.5, 0.000018, 0.25004];
+  expect(amounts.map(formatUsd)).toEqual([
+    '$0.00',
+    '$0.30',
+    '$0.30',
+    '$0.3042',
+    '$0.304',
+    '$12.50',
+    '$1,234.50',
+    '$0.000018',
+    '$0.25',
+  ]);
 });

@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, utimesSync, wri
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { claudeProvider } from '#aiwgd/agents/providers/claude.js';
 import type { CheckResult, DoctorContext } from '#aiwgd/daemon/doctor/check.js';
 import { doctorLines, runDoctor } from '#aiwgd/daemon/doctor/doctor.js';
 import { judgeInotify } from '#aiwgd/daemon/doctor/inotify-check.js';
@@ -14,6 +15,8 @@ import { parseConfig } from '#aiwgd/protocol/config/read-config.js';
 import { projectPaths } from '#aiwgd/protocol/project-paths.js';
 import { FakeClock } from '#aiwgd/testing/fake-clock.js';
 import { endNow, tempFolder, until } from '../support/temp.js';
+
+const CLAUDE_HELP = (claudeProvider({ provider: 'claude' }).probe?.words ?? []).join(' ');
 
 /** A project whose daemon is this very process, with everything as it should be. */
 class Patient {
@@ -32,7 +35,7 @@ class Patient {
     mkdirSync(this.bin);
     writeFileSync(this.paths.lock, lockText(identityOf()!, this.paths));
     writeFileSync(this.paths.pid, `${process.pid}\n`);
-    this.program('claude', 'echo "2.1.0 (Claude Code)"');
+    this.program('claude', `[ "$1" = --version ] && echo '2.1.0 (Claude Code)' || echo '${CLAUDE_HELP}'`);
     this.program('tmux', 'true');
   }
 
@@ -194,9 +197,45 @@ describe('agents', () => {
     expect((await patient.result('agent claude')).detail).toContain('SIGKILL');
   });
 
+  test('of every kind are asked for their version, and whether they can do what the daemon asks of them', async () => {
+    const patient = new Patient();
+    const other = { program: './bin/other' };
+    patient.text = JSON.stringify({
+      agents: {
+        codex: { provider: 'codex', ...other },
+        gemini: { provider: 'gemini', ...other },
+        opencode: { provider: 'opencode', ...other },
+      },
+    });
+    const asked = join(patient.root, 'asked');
+    const path = patient.program('other', `echo "$@" >> ${asked}; echo 'v1 --json' >&2; echo 'v1 --model'`);
+    expect(await patient.result('agent codex')).toMatchObject({
+      status: 'warning',
+      detail: expect.stringMatching(
+        /: v1 --model; its help does not have --skip-git-repo-check, .*which the daemon/,
+      ),
+      remedy: expect.stringContaining(`${path} exec --help`),
+    });
+    expect((await patient.result('agent gemini')).detail).toMatch(
+      /not have --output-format, stream-json, --resume/,
+    );
+    expect((await patient.result('agent opencode')).detail).toMatch(
+      /not have --format, raw JSON events, --session/,
+    );
+    const questions = readFileSync(asked, 'utf8').trim().split('\n');
+    expect(new Set(questions)).toEqual(new Set(['--version', 'exec --help', '--help', 'run --help']));
+
+    const words = '--json --skip-git-repo-check --model --ignore-user-config --ignore-rules resume';
+    patient.program('other', `echo '${words}'`);
+    expect(await patient.result('agent codex')).toMatchObject({
+      status: 'ok',
+      detail: expect.stringContaining(path),
+    });
+  });
+
   test('see no variable but PATH, HOME and LANG', async () => {
     const patient = new Patient();
-    patient.program('claude', `env > ${join(patient.root, 'seen')}; echo 1`);
+    patient.program('claude', `env > ${join(patient.root, 'seen')}; echo '1 ${CLAUDE_HELP}'`);
     await patient.result('agent claude');
     const names = readFileSync(join(patient.root, 'seen'), 'utf8')
       .trim()
@@ -212,10 +251,14 @@ describe('agents', () => {
   test('are not believed to be quiet, plain or short', async () => {
     const patient = new Patient();
     patient.program('claude', `printf '1.0\\033[31m%0200d\\nmore' 7; head -c 10000000 /dev/zero`);
-    const { status, detail } = await patient.result('agent claude');
-    expect(status).toBe('ok');
-    expect(detail).toMatch(/: 1\.0\[31m0+$/);
-    expect(detail.length).toBeLessThan(join(patient.bin, 'claude').length + 90);
+    const detail = await programVersion({
+      path: join(patient.bin, 'claude'),
+      cwd: patient.root,
+      environment: patient.environment,
+      clock: systemClock,
+    });
+    expect(detail).toMatch(/^1\.0\[31m0+$/);
+    expect(detail).toHaveLength(80);
   });
 
   test('that hang are ended with everything they started', async () => {

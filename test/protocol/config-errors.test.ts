@@ -141,6 +141,18 @@ const FAULTS: [unknown, string, RegExp][] = [
   [{ webhook: { endpoints: [{ path: 'ci' }] } }, 'webhook.endpoints[0].path', /such as "\/ci"/],
   [{ webhook: { endpoints: [{ path: '/a' }, { path: '/a' }] } }, 'webhook.endpoints[1].path', /used twice/],
   [{ default_agent: 'nobody' }, 'default_agent', /no such agent/],
+  [{ agents: { a: { fallback: 'claud' } } }, 'agents.a.fallback', /no such agent.* did you mean "claude"\?/],
+  [
+    { agents: { a: { fallback: 'claude' } }, default_agent: 'a' },
+    'agents.a.fallback',
+    /no such agent in `agents`; there is a/,
+  ],
+  [
+    { agents: { a: { fallback: 'a' } } },
+    'agents.a.fallback',
+    /leads back to the agent itself; end the chain/,
+  ],
+  [{ agents: { a: { fallback: 'b' }, b: { fallback: 'b' } } }, 'agents.b.fallback', /leads back/],
   [{ agents: { x: { provider: 'claud' } } }, 'agents.x.provider', /did you mean "claude"\?/],
   [{ agents: { x: { program: '' } } }, 'agents.x.program', /must not be empty/],
   [{ agents: { x: { provider: 'command' } } }, 'agents.x.command', /is missing; must be a list/],

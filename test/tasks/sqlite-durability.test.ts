@@ -76,6 +76,30 @@ describe('durability', () => {
       expect(ids.get(String(claim.launch?.event?.['number']))).toBe(claim.task.id);
   });
 
+  it('has charged every ended task once through kill -9, and no other', async () => {
+    const path = join(temporaryFolder(), 'tasks.db');
+    const script = fileURLToPath(new URL('charge-until-killed.mjs', import.meta.url));
+    const acknowledged: string[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      const child = spawn(process.execPath, [script, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+      let output = '';
+      const enough = 1 + Math.floor(Math.random() * 60);
+      child.stdout.on('data', (data: Buffer) => {
+        output += data.toString();
+        if (output.split('\n').length > enough) child.kill('SIGKILL');
+      });
+      await once(child, 'close');
+      acknowledged.push(...output.split('\n').slice(0, -1));
+    }
+    const { store } = await openStore(join(path, '..'));
+    const { completed } = await store.counts();
+    expect(completed).toBeGreaterThanOrEqual(acknowledged.length);
+    const [sum] = await store.spend({ since: 0, by: 'agent', limit: 1 });
+    expect(sum).toMatchObject({ attempts: completed, costUsd: completed * 0.25 });
+    const found = await Promise.all(acknowledged.map((id) => store.get(id)));
+    expect(found.filter((task) => task?.costUsd !== 0.25)).toEqual([]);
+  });
+
   it('shares commits between operations that come together, and undoes only the one that fails', async () => {
     const folder = temporaryFolder();
     const { store } = await openStore(folder);

@@ -1,13 +1,8 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { SPEND_KEYS } from '#aiwgd/protocol/spend.js';
 import { isFinal } from '#aiwgd/protocol/task.js';
-import {
-  type Charge,
-  type Claim,
-  SPEND_KEYS,
-  type StoredTask,
-  type TaskStore,
-} from '#aiwgd/tasks/task-store.js';
+import { type Charge, type Claim, type StoredTask, type TaskStore } from '#aiwgd/tasks/task-store.js';
 import { BACK, charge, DONE, FakeClock, MemoryTaskStore, newTask } from '#aiwgd/testing/index.js';
 import { openStore, temporaryFolder } from './open-store.js';
 

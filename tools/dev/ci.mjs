@@ -131,7 +131,10 @@ await tests('npm test', ['npm', 'test'], 10 * MINUTE);
 await check('lint', ['npm', 'run', 'lint'], 2 * MINUTE);
 await check('types', ['npm', 'run', 'types'], 2 * MINUTE);
 await check('docs', ['npm', 'run', 'docs:check'], MINUTE);
-await tests('test:agents', ['npm', 'run', 'test:agents'], 5 * MINUTE);
+// Both install the agent programs where they are not there yet, and fail where they cannot.
+const others = 'test/agents-real/{codex,gemini,opencode}.test.ts';
+await tests('test:agents', ['npm', 'run', 'test:agents', '--', '--exclude', others], 6 * MINUTE);
+await tests('agents', ['npm', 'run', 'test:agents', '--', 'codex', 'gemini', 'opencode'], 6 * MINUTE);
 await check('crash', ['npm', 'run', 'crash', '--', '--rounds', '50', '--seconds', '25'], 3 * MINUTE);
 await check('bench', ['npm', 'run', 'bench', '--', '--short'], 3 * MINUTE);
 

@@ -7,7 +7,7 @@ import { type Agent, AgentCatalogue, type ResolvedAgent } from '../agent-catalog
 import type { AgentsConfig } from '../agent-config.js';
 import type { AttemptEnd } from '../attempt.js';
 import { isCommand } from '../command-task.js';
-import { Budget, type BudgetBounds } from '../money/budget.js';
+import { Budget, type BudgetBounds, dollars } from '../money/budget.js';
 import { startOfDay, startOfNextDay } from '../money/day.js';
 import { bareEnd, type Settlement, untouched } from '../retry-policy.js';
 import { type Demand, Slots } from '../slots.js';
@@ -57,6 +57,8 @@ export class Admission {
   readonly #repeated = new RepeatedLimits();
   #maxParallel: number;
   #catalogue: AgentCatalogue;
+  /** An agent was left out of the last demand for that: the next day it is not. */
+  #shortOfMoney = false;
 
   constructor(options: AdmissionOptions) {
     const { clock, log, publish, random, pausesFile, runs, settings, agents } = options;
@@ -109,8 +111,10 @@ export class Admission {
     const apart = { agent: commandAgent, limit: this.#slots.freeForCommands() };
     let limit = this.#maxParallel - this.#slots.taken();
     const exceptAgents: (string | null)[] = [];
+    this.#shortOfMoney = false;
     for (const agent of this.#catalogue.all()) {
-      const { room } = routeOf(this.#catalogue.chain(agent), this.#parts);
+      const { room, hold } = routeOf(this.#catalogue.chain(agent), this.#parts);
+      this.#shortOfMoney ||= hold?.waitReason === 'budget';
       if (room <= 0) exceptAgents.push(...this.#catalogue.queueNames(agent));
       // Not more at once than the narrowest agent has room for: all of them might be for it.
       else limit = Math.min(limit, room);
@@ -194,7 +198,8 @@ export class Admission {
     const foreignSession = asked.config.provider !== by.config.provider;
     const judged = end.verb === null || end.verb === 'finished';
     if (!judged || (failureClass !== 'rate_limit' && failureClass !== 'overloaded')) {
-      this.#pauses.ended(attemptId, end.launched);
+      // What somebody cut off has shown nothing: another attempt is sent ahead.
+      this.#pauses.ended(attemptId, end.launched && judged);
       if (judged) this.#repeated.forget(task.id);
       return { limit: null, foreignSession };
     }
@@ -250,12 +255,9 @@ export class Admission {
 
   /** Milliseconds until the demand may change by itself; null where it does not. */
   changesInMs(): number | null {
-    const { perDayUsd } = this.#budget.bounds;
-    const waits = [
-      this.#pauses.changesInMs(),
-      perDayUsd === null ? null : startOfNextDay(this.#now) - this.#now,
-    ].filter((ms) => ms !== null);
-    return waits.length === 0 ? null : Math.min(...waits);
+    const pauses = this.#pauses.changesInMs();
+    if (!this.#shortOfMoney) return pauses;
+    return Math.min(pauses ?? Number.POSITIVE_INFINITY, startOfNextDay(this.#now) - this.#now);
   }
 
   status(): Pick<
@@ -263,8 +265,8 @@ export class Admission {
     'spentTodayUsd' | 'reservedUsd' | 'dayLimitUsd' | 'paused'
   > {
     return {
-      spentTodayUsd: this.#budget.spentUsd(this.#now),
-      reservedUsd: this.#budget.reservedUsd(),
+      spentTodayUsd: dollars(this.#budget.spentUsd(this.#now)),
+      reservedUsd: dollars(this.#budget.reservedUsd()),
       dayLimitUsd: this.#budget.bounds.perDayUsd,
       paused: this.#pauses.list().map((pause) => this.#events.describe(pause)),
     };

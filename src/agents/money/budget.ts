@@ -189,10 +189,18 @@ export class Budget {
     if (fits(limitUsd - spentUsd, this.#standard(ruleId) ?? 0) === 0) kinds.push('exhausted');
     const fresh = kinds.filter((kind) => !told.has(`${kind} ${ruleId ?? ''}`));
     for (const kind of fresh) told.add(`${kind} ${ruleId ?? ''}`);
-    const reservedUsd = ruleId === null ? this.reservedUsd() : this.reservedUsd(ruleId);
+    const reservedUsd = dollars(ruleId === null ? this.reservedUsd() : this.reservedUsd(ruleId));
     const scope = ruleId === null ? 'day' : 'rule';
     const until = startOfNextDay(now);
-    return fresh.map((kind) => ({ kind, scope, ruleId, spentUsd, reservedUsd, limitUsd, until }));
+    return fresh.map((kind) => ({
+      kind,
+      scope,
+      ruleId,
+      spentUsd: dollars(spentUsd),
+      reservedUsd,
+      limitUsd,
+      until,
+    }));
   }
 
   #ruleSpent(ruleId: string, now: number): number {
@@ -209,6 +217,11 @@ export class Budget {
     if (this.#days.size > DAYS_KEPT) this.#days.delete(oldest);
     return day;
   }
+}
+
+/** A sum to be shown, without the noise of its last digits. */
+export function dollars(usd: number): number {
+  return Math.round(usd * 1e6) / 1e6;
 }
 
 /** How often `each` fits into `room`: nothing does where there is none, and what costs nothing as often as you like. */

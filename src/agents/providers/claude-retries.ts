@@ -8,7 +8,7 @@ const LONGEST_DELAY_MS = 30 * 24 * 3_600_000;
 
 /**
  * The program's own retries of a request (`system/api_retry`). Where the API names a time to wait, the program waits for
- * that, a minute or more if need be, and tells it in `retry_delay_ms` with up to an eighth on top.
+ * that, a minute or more if need be, and tells it in `retry_delay_ms` with up to a quarter on top.
  */
 export class ApiRetries {
   readonly #now: (() => number) | undefined;
@@ -29,7 +29,8 @@ export class ApiRetries {
     const own = OWN_DELAY_MS * 2 ** ((typeof attempt === 'number' ? attempt : 1) - 1);
     this.#waitedMs += delay;
     this.#status = typeof status === 'number' ? status : null;
-    this.#toldMs = delay > own * CLEARLY_LONGER ? delay : null;
+    // Its own delays grow past what the API tells in every answer: the first of them show it best.
+    if (delay > own * CLEARLY_LONGER) this.#toldMs = delay;
     this.#toldAt = this.#now?.();
   }
 

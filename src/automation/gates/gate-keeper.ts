@@ -15,9 +15,9 @@ export interface GateKeeperOptions {
   publish: (event: NewEvent) => AiwgEvent;
   /**
    * Called inside the transaction in which the answer (or that there was none in time) is stored; what it throws undoes
-   * the answer. Not called by `withdraw`.
+   * the answer. Not called by `withdraw`. `always`: the yes was given for good.
    */
-  onAnswered: (gate: Gate, runId: string) => void;
+  onAnswered: (gate: Gate, runId: string, always: boolean) => void;
 }
 
 /** The wall clock decides when a gate has expired, and it may jump: so it is looked at this often. */
@@ -85,11 +85,27 @@ export class GateKeeper {
 
   /** The run was cancelled: its pending gate is closed as rejected, for `reason`. Does nothing where it has none. */
   withdraw(runId: string, reason: string): void {
-    const at = this.#options.clock.now();
-    for (const gate of this.#table.pendingOf(runId)) {
-      const end: GateEnd = { state: 'rejected', at, by: null, reason: visibleLine(reason) };
-      this.#options.db.transaction(() => this.#end(gate, end));
-    }
+    for (const gate of this.#table.pendingOf(runId)) this.#withdraw(gate, reason);
+  }
+
+  /** As `withdraw`, for every run that `concerns` answers yes to. Answers the gates that it has ended. */
+  withdrawAll(concerns: (runId: string) => boolean, reason: string): Gate[] {
+    return this.#table
+      .list('pending', 0)
+      .filter(({ runId }) => concerns(runId))
+      .map((gate) => shownGate(this.#withdraw(gate, reason)));
+  }
+
+  #withdraw(gate: StoredGate, reason: string): StoredGate {
+    const { db, clock } = this.#options;
+    const end: GateEnd = { state: 'rejected', at: clock.now(), by: null, reason: visibleLine(reason) };
+    return db.transaction(() => this.#end(gate, end));
+  }
+
+  /** The newest gate of a run that asked for exactly this action. */
+  find(runId: string, action: string): Gate | undefined {
+    const gate = this.#table.find(runId, fingerprintOf(action, runId));
+    return gate && shownGate(gate);
   }
 
   /** The newest first; of those that have ended, as many as fit into one answer. */
@@ -110,10 +126,19 @@ export class GateKeeper {
 
   /**
    * Stores the yes, so that it survives a power cut, and hands it on. `by` says who, and from where.
-   * Throws NOT_FOUND, or CONFLICT where the gate was answered or has expired.
+   * Throws NOT_FOUND, CONFLICT where the gate was answered or has expired, or INVALID_PARAMS for `always` where it offers
+   * nothing for that.
    */
-  approve(id: string, by: string): Gate {
-    return this.#answer(id, { state: 'approved', by, reason: null });
+  approve(id: string, by: string, { always = false }: { always?: boolean } = {}): Gate {
+    if (!always) return this.#answer(id, { state: 'approved', by, reason: null });
+    const gate = this.#table.get(id);
+    if (gate?.state === 'pending' && gate.always === null) {
+      throw new AiwgdError(
+        'INVALID_PARAMS',
+        `${id} offers nothing to allow for good: approve it for this once.`,
+      );
+    }
+    return this.#answer(id, { state: 'approved', by, reason: `always: ${gate?.always ?? ''}` }, true);
   }
 
   /** As `approve`, with a no. */
@@ -131,7 +156,11 @@ export class GateKeeper {
     this.#timer?.cancel();
   }
 
-  #answer(id: string, answer: { state: 'approved' | 'rejected'; by: string; reason: string | null }): Gate {
+  #answer(
+    id: string,
+    answer: { state: 'approved' | 'rejected'; by: string; reason: string | null },
+    always = false,
+  ): Gate {
     const { db, clock } = this.#options;
     const gate = this.#table.get(id);
     if (gate === undefined) throw new AiwgdError('NOT_FOUND', `There is no gate ${visibleLine(id)}.`);
@@ -149,7 +178,7 @@ export class GateKeeper {
       db.transaction(
         () => {
           const ended = this.#end(gate, end);
-          this.#options.onAnswered(shownGate(ended), ended.runId);
+          this.#options.onAnswered(shownGate(ended), ended.runId, always);
           return ended;
         },
         { durable: true },
@@ -160,7 +189,7 @@ export class GateKeeper {
   #expire(gate: StoredGate, at: number): StoredGate {
     return this.#options.db.transaction(() => {
       const ended = this.#end(gate, { state: 'expired', at, by: null, reason: null });
-      this.#options.onAnswered(shownGate(ended), ended.runId);
+      this.#options.onAnswered(shownGate(ended), ended.runId, false);
       return ended;
     });
   }
@@ -179,7 +208,8 @@ export class GateKeeper {
   }
 
   #publish(gate: StoredGate): void {
-    const { id, kind, summary, action, ruleId, expiresAt, answeredBy, reason } = shownGate(gate);
+    const { id, kind, summary, action, always, ruleId, taskId, expiresAt, answeredBy, reason } =
+      shownGate(gate);
     this.#options.publish({
       type: TOPICS[gate.state],
       source: 'gates',
@@ -191,6 +221,8 @@ export class GateKeeper {
         ruleId,
         runId: gate.runId,
         expiresAt,
+        ...(taskId === null ? {} : { taskId }),
+        ...(always === null ? {} : { always }),
         ...(answeredBy === null ? {} : { answeredBy }),
         ...(reason === null ? {} : { reason }),
       },

@@ -11,6 +11,8 @@ export interface GateQuestion {
   summary: string;
   /** Exactly what follows a yes, in words or JSON that hide nothing. */
   action: string;
+  /** What "always" would stand for; none without it. */
+  always?: string | null;
   ruleId: string | null;
   taskId?: string | null;
   /** The run that waits for the answer. */
@@ -33,9 +35,9 @@ export function fingerprintOf(action: string, runId: string): string {
 
 /** The gate that asks. Throws INVALID_PARAMS for a question that is too long to be judged. */
 export function gateFor(question: GateQuestion, now: number): NewGate {
-  const { kind, action, ruleId, taskId = null, runId, expireMinutes, causeEventId } = question;
+  const { kind, action, always = null, ruleId, taskId = null, runId, expireMinutes, causeEventId } = question;
   const summary = cut(visibleLine(question.summary));
-  const size = Buffer.byteLength(JSON.stringify([summary, visibleText(action)]));
+  const size = Buffer.byteLength(JSON.stringify([summary, visibleText(action), always]));
   if (size > MAX_SHOWN_BYTES) {
     const kib = MAX_SHOWN_BYTES / 1024;
     throw new AiwgdError(
@@ -47,6 +49,7 @@ export function gateFor(question: GateQuestion, now: number): NewGate {
     kind,
     summary,
     action,
+    always,
     fingerprint: fingerprintOf(action, runId),
     runId,
     ruleId,

@@ -9,6 +9,8 @@ export interface StoredGate {
   kind: Gate['kind'];
   summary: string;
   action: string;
+  /** What "always" would stand for; null where it is not offered. */
+  always: string | null;
   /** Of action and run, made when the question was asked. */
   fingerprint: string;
   runId: string;
@@ -52,7 +54,8 @@ const SCHEMA = `
     expires_at INTEGER NOT NULL,
     ended_at INTEGER,
     answered_by TEXT,
-    reason TEXT
+    reason TEXT,
+    always_rule TEXT
   );
   CREATE INDEX IF NOT EXISTS gates_by_state ON gates (state, expires_at);
 `;
@@ -65,12 +68,15 @@ export class GateTable {
   constructor(db: StateDatabase) {
     this.#db = db;
     db.exec(SCHEMA);
+    // A database of an earlier version lacks it.
+    if (!db.all('PRAGMA table_info(gates)').some(({ name }) => name === 'always_rule'))
+      db.exec('ALTER TABLE gates ADD COLUMN always_rule TEXT');
   }
 
   insert(gate: NewGate): StoredGate {
     const { id } = this.#db.run(
-      `INSERT INTO gates (kind, summary, action, fingerprint, run_id, rule_id, task_id, cause_event_id, size, created_at, expires_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO gates (kind, summary, action, fingerprint, run_id, rule_id, task_id, cause_event_id, size, created_at, expires_at, always_rule)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       gate.kind,
       gate.summary,
       JSON.stringify(gate.action),
@@ -82,6 +88,7 @@ export class GateTable {
       gate.size,
       gate.createdAt,
       gate.expiresAt,
+      gate.always,
     );
     return { ...gate, number: id, state: 'pending', endedAt: null, answeredBy: null, reason: null };
   }
@@ -111,6 +118,16 @@ export class GateTable {
     return this.#db
       .all("SELECT * FROM gates WHERE state = 'pending' AND run_id = ? ORDER BY number", runId)
       .map(fromRow);
+  }
+
+  /** The newest gate of a run that asked for exactly this. */
+  find(runId: string, fingerprint: string): StoredGate | undefined {
+    const row = this.#db.get(
+      'SELECT * FROM gates WHERE run_id = ? AND fingerprint = ? ORDER BY number DESC LIMIT 1',
+      runId,
+      fingerprint,
+    );
+    return row && fromRow(row);
   }
 
   /** Pending gates that end by `now`. */
@@ -169,6 +186,7 @@ export function shownGate(gate: StoredGate): Gate {
     kind: gate.kind,
     summary: visibleLine(gate.summary),
     action: visibleText(gate.action),
+    always: gate.always,
     ruleId: gate.ruleId,
     taskId: gate.taskId,
     createdAt: new Date(gate.createdAt).toISOString(),
@@ -185,6 +203,7 @@ function fromRow(row: Row): StoredGate {
     kind: row['kind'],
     summary: row['summary'],
     action: JSON.parse(row['action'] as string) as string,
+    always: row['always_rule'],
     fingerprint: row['fingerprint'],
     runId: row['run_id'],
     ruleId: row['rule_id'],

@@ -75,6 +75,12 @@ export function formatZonedTime(ms: number, timezone: string): string {
   return `${weekday} ${year}-${month}-${day} ${hour}:${minute}:${second} ${timeZoneName}`;
 }
 
+/** Dollars with two digits behind the point, and more where the amount has them: `$12.50`, `$0.3042`, `$0.000018`. */
+export function formatUsd(amount: number): string {
+  const most = amount > 0 && amount < 0.001 ? 6 : 4;
+  return `$${amount.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: most })}`;
+}
+
 /** `1 agent`, `2 agents`. */
 export function plural(count: number, one: string): string {
   return `${count} ${one}${count === 1 ? '' : 's'}`;

@@ -102,7 +102,14 @@ function addGates(gate: CommandNode, add: AddLeaf): void {
     name: 'approve',
     summary: 'Say yes to exactly what a gate shows',
     args: [gateArgument],
-    examples: [['aiwgd gate approve gate-0001', '']],
+    options: [new Option('--always', "also to what an agent's question offers, for the rest of its task")],
+    examples: [
+      ['aiwgd gate approve gate-0001', ''],
+      [
+        'aiwgd gate approve gate-0001 --always',
+        'the task asks no more for what the gate names under "always"',
+      ],
+    ],
     load: () => import('../commands/gate-approve.js'),
   });
   add(gate, {

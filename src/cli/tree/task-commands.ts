@@ -1,3 +1,4 @@
+import { SPEND_KEYS } from '../../protocol/spend.js';
 import { TASK_STATES } from '../../protocol/task.js';
 import { commandArgument, durationArgument, positiveTime, wholeNumber } from '../arguments.js';
 import { type CommandNode, Option } from '../commander.js';
@@ -6,14 +7,35 @@ import type { AddLeaf, Branch } from './leaf.js';
 
 const idArgument = ['<id>', 'id of the task, such as task-0001, or - for stdin'] as const;
 
-/** Everything about tasks. */
+/** Everything about tasks, and what they cost. */
 export const branch: Branch = (program, add, addGroup) => {
   const task = addGroup(program, 'task', 'Queue tasks for agents and look after them');
   addSubmit(task, add);
   addListing(task, add);
   addSteering(task, add);
+  addSpend(program, add);
   addWork(task, add);
 };
+
+function addSpend(program: CommandNode, add: AddLeaf): void {
+  add(program, {
+    name: 'spend',
+    summary: 'Show what agents cost',
+    details:
+      'Each attempt counts when it ends, and is remembered for 400 days, also when its task is forgotten. Days are those of the time zone of the daemon.',
+    options: [
+      new Option('--by <key>', 'a row for each of these (default: day)').choices(SPEND_KEYS),
+      new Option('--since <time>', 'how far back: 7d, or 2026-11-22 (default: 30 days)'),
+      new Option('--limit <n>', 'rows at most (default: 31)').argParser(wholeNumber(1, 1_000)),
+    ],
+    examples: [
+      ['aiwgd spend', 'by day'],
+      ['aiwgd spend --by rule --since 7d', ''],
+      ['aiwgd spend --by task --limit 5', 'the most expensive ones'],
+    ],
+    load: () => import('../commands/spend.js'),
+  });
+}
 
 function addSubmit(task: CommandNode, add: AddLeaf): void {
   add(task, {

@@ -2,6 +2,7 @@ import type { Gate, GateState } from '../../protocol/automation.js';
 import type { Color, Paint } from '../output/color.js';
 import { formatRelative } from '../output/format.js';
 import { visibleLine, visibleText } from '../output/text.js';
+import { permissionLines } from './permission-lines.js';
 
 const STATE_COLORS: Record<GateState, Color> = {
   pending: 'yellow',
@@ -12,14 +13,14 @@ const STATE_COLORS: Record<GateState, Color> = {
 
 /** What is done after a yes, whole: behind a bar, so that no text of it can pass for one of ours. */
 function actionLines(gate: Gate, paint: Paint): string[] {
-  return visibleText(gate.action)
-    .trimEnd()
-    .split('\n')
-    .map((line) => `    ${paint('dim', '│')} ${line}`);
+  const permission = gate.kind === 'permission' ? permissionLines(gate.action) : undefined;
+  const lines = permission ?? visibleText(gate.action).trimEnd().split('\n');
+  return lines.map((line) => `    ${paint('dim', '│')} ${line}`);
 }
 
 function asker(gate: Gate): string {
   const rule = gate.ruleId === null ? '' : ` of rule ${visibleLine(gate.ruleId)}`;
+  if (gate.kind === 'permission') return `by the agent of ${visibleLine(gate.taskId ?? 'a task')}`;
   const task = gate.taskId === null ? '' : `, ${visibleLine(gate.taskId)}`;
   return `${gate.kind === 'rule' ? 'before all' : 'within a run'}${rule}${task}`;
 }
@@ -41,6 +42,7 @@ function gateLines(gate: Gate, now: number, paint: Paint): string[] {
     `  ${visibleLine(gate.summary)}`,
     `  ${title}:`,
     ...actionLines(gate, paint),
+    ...(gate.always === null ? [] : [`  always: ${visibleLine(gate.always)}`]),
   ];
 }
 
@@ -59,7 +61,9 @@ export function gateListLines(
     .toReversed()
     .flatMap((gate, index) => [...(index === 0 ? [] : ['']), ...gateLines(gate, now, paint)]);
   if (!gates.some((gate) => gate.state === 'pending')) return blocks;
-  return [...blocks, '', 'Answer with: aiwgd gate approve ID, or aiwgd gate reject ID [REASON]'];
+  const canBeForGood = gates.some(({ state: one, always }) => one === 'pending' && always !== null);
+  const forGood = canBeForGood ? ' [--always]' : '';
+  return [...blocks, '', `Answer with: aiwgd gate approve ID${forGood}, or aiwgd gate reject ID [REASON]`];
 }
 
 /** What an answer has come to. */

@@ -196,6 +196,7 @@ const MCP_METHODS: Record<keyof MethodTypes, boolean> = {
   'task.get': true,
   'task.stats': true,
   'task.output': true,
+  'spend.report': true,
   'task.diff': true,
   'task.merge': false,
   'worktree.list': true,

@@ -1,7 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { AiwgdError } from '../errors.js';
 import { check } from '../issue-text.js';
-import { comingFindings } from './coming.js';
 import { type Config, configSchema } from './config-schema.js';
 import { type ConfigDocument, type Finding, lineFinder, nodeAt, readDocument } from './document.js';
 import { explainIssues, valueAt } from './explain-issues.js';
@@ -41,7 +40,7 @@ export function parseConfig(text: string, file: string): ParsedConfig {
   return {
     ok: true,
     config: parsed.output,
-    warnings: toProblems(document, [...relations.warnings, ...comingFindings(document.value)]),
+    warnings: toProblems(document, relations.warnings),
   };
 }
 

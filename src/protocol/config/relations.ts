@@ -38,8 +38,9 @@ export function checkRelations(value: unknown): Relations {
   );
   checkJobs(jobs, object(root['actions']), found);
   checkAgents(root, jobs, rules, found);
-  checkFallbacks(object(root['agents']), found);
+  checkFallbacks(root, found);
   checkBudget(object(root['budget']), found);
+  checkApprovals(object(root['agents']), found);
   checkTriggers(root, rules, found);
   checkSecretPlaces(value, [], found);
   return found;
@@ -94,11 +95,20 @@ function warnAboutCron(cron: unknown, path: ConfigPath, found: Relations): void 
   }
 }
 
+function defaultAgent(root: Json): string {
+  return typeof root['default_agent'] === 'string' ? root['default_agent'] : 'claude';
+}
+
+function knownAgents(root: Json): string[] {
+  const agents = object(root['agents']);
+  const unnamed = defaultAgent(root) === 'claude' && !Object.hasOwn(agents, 'claude');
+  return [...Object.keys(agents), ...(unnamed ? ['claude'] : [])];
+}
+
 function checkAgents(root: Json, jobs: Json[], rules: Json[], found: Relations): void {
   const agents = object(root['agents']);
-  const name = typeof root['default_agent'] === 'string' ? root['default_agent'] : 'claude';
-  const known = Object.keys(agents);
-  if (name === 'claude' && !Object.hasOwn(agents, 'claude')) known.push('claude');
+  const name = defaultAgent(root);
+  const known = knownAgents(root);
   if (!known.includes(name)) {
     found.errors.push({
       path: ['default_agent'],
@@ -138,9 +148,10 @@ function checkAgents(root: Json, jobs: Json[], rules: Json[], found: Relations):
 }
 
 /** Every agent that takes over for another one is there, and none of them takes over for itself in the end. */
-function checkFallbacks(agents: Json, found: Relations): void {
+function checkFallbacks(root: Json, found: Relations): void {
+  const agents = object(root['agents']);
   const nextOf = (name: string): unknown => object(agents[name])['fallback'];
-  const known = [...new Set(['claude', ...Object.keys(agents)])];
+  const known = knownAgents(root);
   for (const name of Object.keys(agents)) {
     const next = nextOf(name);
     if (typeof next !== 'string') continue;
@@ -182,6 +193,27 @@ function checkBudget(budget: Json, found: Relations): void {
     } else if (typeof perTask === 'number' && bound < perTask) {
       const remedy = 'one task at a time reserves all of it';
       found.warnings.push({ path, message: 'is less than per_task_usd', remedy });
+    }
+  }
+}
+
+/** Only claude asks in a way that can be answered. */
+function checkApprovals(agents: Json, found: Relations): void {
+  for (const [name, value] of Object.entries(agents)) {
+    const { provider = 'claude', approvals, permission_mode: mode } = object(value);
+    if (approvals !== 'gate') continue;
+    if (provider !== 'claude') {
+      found.errors.push({
+        path: ['agents', name, 'approvals'],
+        message: 'only agents of the provider claude can ask for permission',
+        remedy: 'leave it out; what this agent may do is set in its own configuration',
+      });
+    } else if (mode === 'bypassPermissions') {
+      found.warnings.push({
+        path: ['agents', name, 'approvals'],
+        message: 'asks for nothing: `permission_mode` lets the agent do everything',
+        remedy: 'take another `permission_mode`, such as "default"',
+      });
     }
   }
 }

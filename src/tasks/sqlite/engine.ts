@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
+import type { SpendKey, SpendRow } from '../../protocol/spend.js';
 import { isFinal, TASK_STATES, type TaskCounts, type TaskState } from '../../protocol/task.js';
 import { conversationOfTask } from '../conversation-texts.js';
 import type { SeqQuery } from '../list-query.js';
@@ -12,8 +13,6 @@ import type {
   Outcome,
   Progress,
   Release,
-  SpendKey,
-  SpendRow,
   Submitted,
   WakeRequest,
 } from '../task-store.js';
@@ -303,7 +302,7 @@ export class Engine {
   }
 
   wake({ waitReason, ruleId, limit = -1 }: WakeRequest): number {
-    return Number(this.#do.wake.run({ waitReason, ruleId: ruleId ?? null, limit }).changes);
+    return this.#do.wake.run({ waitReason, ruleId: ruleId ?? null, limit }).changes;
   }
 
   nextRunAt(): number | null {

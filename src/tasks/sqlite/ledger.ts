@@ -1,7 +1,8 @@
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
+import type { SpendKey, SpendRow } from '../../protocol/spend.js';
 import { CHARGES_KEPT_MS, coversUnknown } from '../charges.js';
 import { taskIdOf } from '../task-id.js';
-import type { Charge, SpendKey, SpendRow } from '../task-store.js';
+import type { Charge } from '../task-store.js';
 
 /** The attempt that a charge is for. */
 export interface ChargedAttempt {

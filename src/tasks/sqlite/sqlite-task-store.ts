@@ -2,6 +2,7 @@ import type { Clock } from '../../platform/clock.js';
 import { sleep } from '../../platform/clock.js';
 import type { Log } from '../../platform/log.js';
 import { AiwgdError, messageOf } from '../../protocol/errors.js';
+import type { SpendRow } from '../../protocol/spend.js';
 import type { TaskCounts, TaskState } from '../../protocol/task.js';
 import { localDay, SpendSums, startOfLocalDay, storedCharge } from '../charges.js';
 import { storedFeedback } from '../conversation-texts.js';
@@ -19,7 +20,6 @@ import type {
   Progress,
   Release,
   SpendQuery,
-  SpendRow,
   StoredTask,
   Submitted,
   TaskPage,
