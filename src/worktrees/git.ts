@@ -14,6 +14,8 @@ export interface GitCall {
   cut?: boolean;
   /** 2 minutes where not given. */
   timeoutMs?: number;
+  /** Half of it would be worse than none: it is let finish, also when the daemon stops. */
+  whole?: boolean;
   /** Told the pid at once. */
   onStart?: (pid: number) => void;
 }
@@ -91,7 +93,7 @@ export class Git {
 
   /** Resolves with whatever it answered. Rejects where git cannot be run, takes too long or says too much. */
   run(call: GitCall): Promise<GitAnswer> {
-    if (this.#closed) {
+    if (this.#closed && call.whole !== true) {
       return Promise.reject(new AiwgdError('DAEMON_STOPPING', 'The daemon stops; git is not run any more.'));
     }
     const { cwd, args, env = {} } = call;
@@ -129,7 +131,7 @@ export class Git {
     return code === 0 ? stdout.toString('utf8').replace(/\n$/u, '') : null;
   }
 
-  /** Ends what runs; nothing is run any more. */
+  /** Ends what runs; nothing is run any more, but for what must be done whole. */
   close(): void {
     this.#closed = true;
     for (const end of this.#running) end();
@@ -137,7 +139,13 @@ export class Git {
 
   #collect(
     child: ChildProcess,
-    { args, maxBytes = DEFAULT_MAX_BYTES, cut: mayCut = false, timeoutMs = DEFAULT_TIMEOUT_MS }: GitCall,
+    {
+      args,
+      maxBytes = DEFAULT_MAX_BYTES,
+      cut: mayCut = false,
+      timeoutMs = DEFAULT_TIMEOUT_MS,
+      whole,
+    }: GitCall,
     resolve: (answer: GitAnswer) => void,
     reject: (error: Error) => void,
   ): void {
@@ -154,7 +162,7 @@ export class Git {
       kill = this.#clock.setTimer(KILL_GRACE_MS, () => signalGroup(child, 'SIGKILL'));
     };
     const stop = (): void => end('was ended, because the daemon stops');
-    this.#running.add(stop);
+    if (whole !== true) this.#running.add(stop);
     child.stdout?.on('data', (chunk: Buffer) => {
       if (bytes < maxBytes) chunks.push(chunk.subarray(0, maxBytes - bytes));
       bytes += chunk.length;

@@ -10,6 +10,8 @@ import type { WorktreeRecord } from './records.js';
 import { findRepository, type Repository, refOf } from './repository.js';
 import { checkOutSubmodules, removeSubmodules } from './submodules.js';
 
+const REMOVE_TIMEOUT_MS = 600_000;
+
 export interface RemovalRequest {
   owner: string;
   dryRun: boolean;
@@ -61,7 +63,7 @@ async function removeHeld(
   if (now.tip === null) return null;
   // With the commit that was looked at: a branch that moved on meanwhile stays.
   const args = ['update-ref', '-d', refOf(owner), now.tip];
-  const { code, stderr } = await git.run({ cwd: place.repository.top, args });
+  const { code, stderr } = await git.run({ cwd: place.repository.top, args, whole: true });
   return code === 0 ? null : `the worktree is gone, but its branch moved on and stays (${stderr.trim()})`;
 }
 
@@ -85,7 +87,12 @@ async function takeOut(
   copies: readonly BytePath[],
 ): Promise<void> {
   const { path, repository, adminDir, present } = place;
-  const remove = { cwd: repository.top, args: ['worktree', 'remove', '--', path], timeoutMs: 600_000 };
+  const remove = {
+    cwd: repository.top,
+    args: ['worktree', 'remove', '--', path],
+    timeoutMs: REMOVE_TIMEOUT_MS,
+    whole: true,
+  };
   if (!present) {
     if (adminDir !== null) await git.ok(remove);
     return;

@@ -111,7 +111,7 @@ async function commitRest(git: Git, place: Place, record: WorktreeRecord, prompt
     input: messageFor(owner, prompt),
   });
   await git.ok({ ...at, args: ['update-ref', '-m', `aiwgd: work of ${owner}`, refOf(owner), commit, head] });
-  await git.ok({ ...at, args: ['reset', '--quiet'] });
+  await git.ok({ ...at, args: ['reset', '--quiet'], whole: true });
 }
 
 function messageFor(owner: string, prompt: string): string {
@@ -132,7 +132,12 @@ async function mergeCommit(
   const foreseen = await foreseenConflicts(git, top, tip);
   if (foreseen.length > 0) throw conflictIn(owner, branch, foreseen);
   const args = ['merge', '--quiet', '--no-ff', '--no-edit', '--no-stat', '--no-squash', '--no-autostash'];
-  const merging = { cwd: top, args: [...args, '-m', `Merge ${branch}`, tip], timeoutMs: MERGE_TIMEOUT_MS };
+  const merging = {
+    cwd: top,
+    args: [...args, '-m', `Merge ${branch}`, tip],
+    timeoutMs: MERGE_TIMEOUT_MS,
+    whole: true,
+  };
   try {
     // In conflict it names the files on stdout.
     const { code, stdout, stderr } = await git.run(merging);
@@ -141,8 +146,8 @@ async function mergeCommit(
   } catch (failure) {
     if (!existsSync(join(gitDir, 'MERGE_HEAD'))) throw failure;
     const ask = ['diff', '--name-only', '--diff-filter=U', '-z'];
-    const files = splitNul(await git.ok({ cwd: top, args: ask })).map(textOf);
-    await git.ok({ cwd: top, args: ['merge', '--abort'] });
+    const files = splitNul(await git.ok({ cwd: top, args: ask, whole: true })).map(textOf);
+    await git.ok({ cwd: top, args: ['merge', '--abort'], whole: true });
     throw files.length > 0 ? conflictIn(owner, branch, files) : failure;
   }
   const commit = await git.line({ cwd: top, args: ['rev-parse', 'HEAD'] });
