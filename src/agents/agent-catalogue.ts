@@ -1,3 +1,4 @@
+import { PRESET_AGENTS } from '../protocol/config/preset-agents.js';
 import type { AgentConfig, AgentsConfig } from './agent-config.js';
 import type { AgentProvider } from './agent-provider.js';
 import { claudeProvider } from './providers/claude.js';
@@ -34,9 +35,14 @@ export class AgentCatalogue {
     for (const [name, agent] of Object.entries(config.agents)) {
       this.#agents.set(name, { name, config: agent, provider: providerOf(agent) });
     }
+    for (const provider of PRESET_AGENTS) {
+      if (this.#agents.has(provider)) continue;
+      const preset: AgentConfig = { provider };
+      this.#agents.set(provider, { name: provider, config: preset, provider: providerOf(preset) });
+    }
   }
 
-  /** An agent of the configuration. */
+  /** An agent of the configuration, or one that is there without being named. */
   named(name: string): Agent | undefined {
     return this.#agents.get(name);
   }
@@ -62,7 +68,7 @@ export class AgentCatalogue {
   describeUnknown(name: string | null): string {
     const known = [...this.#agents.keys()].join(', ');
     const asked = name ?? this.#defaultName;
-    return `There is no agent named ${JSON.stringify(asked)}; the configuration has: ${known}`;
+    return `There is no agent named ${JSON.stringify(asked)}; there are: ${known}`;
   }
 
   /** All names under which tasks for an agent may stand in the queue. */

@@ -221,6 +221,8 @@ export class AgentSupervisor {
     });
     if (state === 'cancelled') {
       this.#events.ended(task, { state: 'cancelled' }, null);
+      // What follows it in its conversation may begin now.
+      if (task.conversation !== null) this.#loop.wake();
       return true;
     }
     return state === 'running' && this.#cancelRunning(task);

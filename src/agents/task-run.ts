@@ -26,7 +26,7 @@ import type { SettlementWriter } from './settlement-writer.js';
 import type { ShortCommands } from './short-command.js';
 import { noteSurprises } from './surprises.js';
 import type { Verification } from './verification.js';
-import { checkProgress, verificationOf, WorkCheck } from './work-check.js';
+import { progressAt, verificationOf, WorkCheck } from './work-check.js';
 
 /** What the supervisor knows of a running attempt before the store does. */
 export interface LiveAttempt {
@@ -84,7 +84,7 @@ export class TaskRun {
   #leaving = false;
   #lost = false;
   #detached = false;
-  /** What was stored; undefined before, and where nothing was. */
+  /** What was stored, if anything. */
   settlement: Settlement | undefined;
   /** Never rejects. */
   readonly done: Promise<void>;
@@ -197,9 +197,14 @@ export class TaskRun {
   }
 
   get live(): LiveAttempt {
-    const { pid = null, outputBytes = 0, sessionId = null, progress = null } = this.#begun?.attempt ?? {};
-    const checked = this.#checking === undefined ? progress : checkProgress(progress, this.#checking.command);
-    return { pid, outputBytes, sessionId, progress: checked };
+    const { pid = null, outputBytes = 0, sessionId = null } = this.#begun?.attempt ?? {};
+    return { pid, outputBytes, sessionId, progress: this.#progress };
+  }
+
+  get #progress(): TaskProgress | null {
+    const { progress = null, waitsFor = null } = this.#begun?.attempt ?? {};
+    if (this.#checking !== undefined) return progressAt(progress, `check: ${this.#checking.command}`);
+    return waitsFor === null ? progress : progressAt(progress, 'waits for an answer: aiwgd gate list');
   }
 
   cancel(): void {
@@ -263,11 +268,8 @@ export class TaskRun {
 
   /** Whether nothing has to judge what the agent did. */
   #isAccepted(settlement: Settlement): boolean {
-    return (
-      settlement.kind === 'release' ||
-      settlement.outcome.state !== 'completed' ||
-      this.#verification === undefined
-    );
+    const isDone = settlement.kind === 'finish' && settlement.outcome.state === 'completed';
+    return !isDone || this.#verification === undefined;
   }
 
   get #verification(): Verification | undefined {

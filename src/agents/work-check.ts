@@ -65,10 +65,10 @@ export class WorkCheck {
   }
 }
 
-/** What an agent is at whose work is being judged. */
-export function checkProgress(progress: TaskProgress | null, command: string): TaskProgress {
-  const silent = { turns: 0, text: '', tokens: null, costUsd: null };
-  return { ...silent, ...progress, tool: `check: ${command}`.slice(0, MAX_TOOL_CHARACTERS) };
-}
-
 const MAX_TOOL_CHARACTERS = 200;
+
+/** The same, with something of ours in the place of a tool. */
+export function progressAt(progress: TaskProgress | null, tool: string): TaskProgress {
+  const silent = { turns: 0, text: '', tokens: null, costUsd: null };
+  return { ...silent, ...progress, tool: tool.slice(0, MAX_TOOL_CHARACTERS) };
+}

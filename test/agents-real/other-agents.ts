@@ -6,7 +6,6 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { providerOf } from '#aiwgd/agents/agent-catalogue.js';
-import type { AgentConfig } from '#aiwgd/agents/agent-config.js';
 import { agentEnvironment } from '#aiwgd/agents/environment.js';
 import { checkAgents } from '#aiwgd/daemon/doctor/agents-check.js';
 import { systemClock } from '#aiwgd/platform/clock.js';
@@ -129,7 +128,7 @@ export async function runDirectly(
     provider: agent.provider,
     program: programOf(agent),
     ...config,
-  } as AgentConfig);
+  });
   const launch = provider.prepare({
     prompt: 'hello',
     subAgent: null,

@@ -1,9 +1,9 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type BudgetBounds, NO_BOUNDS } from '#aiwgd/agents/money/budget.js';
+import type { BudgetBounds } from '#aiwgd/agents/money/budget.js';
 import { FakeClock, MemoryTaskStore } from '#aiwgd/testing/index.js';
-import { Rig, type RigOptions, until } from './harness.js';
+import { NO_BOUNDS, Rig, type RigOptions, until } from './harness.js';
 
 /** Speaks as claude does. Waits for the file `go`, where its prompt is not `quick`, then tells what it cost. */
 const CLAUDE = `#!/bin/sh
@@ -52,11 +52,10 @@ async function passing(rig: BudgetRig, what: string, condition: () => unknown): 
 }
 
 async function over(rig: BudgetRig, what: string, work: Promise<void>): Promise<void> {
-  let done = false;
-  void work.then(() => {
-    done = true;
-  });
-  await passing(rig, what, () => done);
+  const finished = new AbortController();
+  void work.finally(() => finished.abort());
+  await passing(rig, what, () => finished.signal.aborted);
+  await work;
 }
 
 /** Lets time pass, with pauses in which the supervisor does whatever it wants to do. */
@@ -271,10 +270,8 @@ describe('a daemon that takes over', () => {
       { by: 'rule', since: new Date(2026, 5, 1).getTime(), limit: 1000 },
     ]);
     expect(await next.supervisor.status()).toMatchObject({ spentTodayUsd: 0.4, reservedUsd: 0.3 });
-    const [one = '', two = ''] = [
-      await next.submit('quick', { agent: 'claude' }),
-      await next.submit('quick', { agent: 'claude' }),
-    ];
+    const one = await next.submit('quick', { agent: 'claude' });
+    const two = await next.submit('quick', { agent: 'claude' });
     await until('one more is done', () => {
       clock.advance(300);
       return next.topics(one).includes('task:completed');

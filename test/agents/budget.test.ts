@@ -2,8 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Budget, type BudgetBounds, NO_BOUNDS } from '#aiwgd/agents/money/budget.js';
+import { Budget, type BudgetBounds } from '#aiwgd/agents/money/budget.js';
 import { startOfDay, startOfNextDay } from '#aiwgd/agents/money/day.js';
+import { NO_BOUNDS } from './harness.js';
 
 const NOON = new Date(2026, 5, 1, 12).getTime();
 const HOUR = 3_600_000;

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { SessionTotals } from '#aiwgd/tasks/task-store.js';
 import {
   answer,
+  asking,
   init,
   linesOf,
   models,
@@ -195,10 +196,11 @@ describe('a wait for the API', () => {
 });
 
 describe('a result', () => {
-  it('is taken back by whatever the model says after it', () => {
+  it('is taken back by whatever the agent does after it', () => {
     expect(parserOf([init(), result(1)]).hasResult).toBe(true);
     expect(parserOf([init(), result(1), answer([])]).hasResult).toBe(false);
     expect(parserOf([init(), result(1), init()]).hasResult).toBe(false);
+    expect(parserOf([init(), result(1), asking('1')]).hasResult).toBe(false);
   });
 });
 

@@ -3,17 +3,17 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentSupervisor } from '#aiwgd/agents/agent-supervisor.js';
-import { NO_BOUNDS } from '#aiwgd/agents/money/budget.js';
 import { systemClock } from '#aiwgd/platform/clock.js';
 import { openSqliteTaskStore } from '#aiwgd/tasks/sqlite/sqlite-task-store.js';
 
 const [, , root = '', submission = ''] = process.argv;
 const log = { debug() {}, info() {}, warn() {}, error() {} };
 const { store } = await openSqliteTaskStore({ path: join(root, 'tasks.db'), clock: systemClock, log });
+const budget = { perTaskUsd: null, perDayUsd: null, perRuleDayUsd: null };
 const supervisor = new AgentSupervisor({
   store,
   agents: { default_agent: 'sh', agents: { sh: { provider: 'command', command: ['sh', '-s'] } } },
-  settings: { maxParallel: 1, actionTimeoutMs: 60_000, killGraceMs: 300, budget: NO_BOUNDS },
+  settings: { maxParallel: 1, actionTimeoutMs: 60_000, killGraceMs: 300, budget },
   pausesFile: join(root, 'pauses.json'),
   projectRoot: root,
   attemptFolder: (taskId, attempt) => join(root, 'actions', taskId, `attempt-${attempt}`),

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AgentsConfig } from '#aiwgd/agents/agent-config.js';
 import { AgentSupervisor, type SupervisorSettings } from '#aiwgd/agents/agent-supervisor.js';
-import { NO_BOUNDS } from '#aiwgd/agents/money/budget.js';
+import type { BudgetBounds } from '#aiwgd/agents/money/budget.js';
 import type { QuestionPort } from '#aiwgd/agents/ports.js';
 import { type Clock, systemClock } from '#aiwgd/platform/clock.js';
 import { linuxPids, readMarks } from '#aiwgd/platform/process-table.js';
@@ -12,6 +12,8 @@ import type { StoredTask, TaskStore } from '#aiwgd/tasks/task-store.js';
 import { FakeClock } from '#aiwgd/testing/fake-clock.js';
 import { MemoryTaskStore } from '#aiwgd/testing/memory-task-store.js';
 import { endNow } from '../support/temp.js';
+
+export const NO_BOUNDS: BudgetBounds = { perTaskUsd: null, perDayUsd: null, perRuleDayUsd: null };
 
 export interface RigOptions {
   agents?: AgentsConfig['agents'];

@@ -6,16 +6,25 @@ import { FakeClock } from '#aiwgd/testing/fake-clock.js';
 import { Rig, type RigOptions, until } from './harness.js';
 
 const SESSION = '5f2aa44a-db6e-48ec-982c-6ad150c517af';
+/** What claude prints when the model has answered. */
+const ANSWER =
+  '{"type":"assistant","parent_tool_use_id":null,"message":{"id":"m1","role":"assistant","content":[{"type":"text","text":"hm"}],"usage":{"input_tokens":1,"output_tokens":1}}}';
 
 /**
  * Speaks as claude does. Meets a limit as long as the file `limit` is there, which holds its status; crashes for the prompt
- * `crash`; waits for the file `go-<prompt>` where its prompt is `wait…`.
+ * `crash`; waits for the file `go-<prompt>` where its prompt
+ * is `wait…`, and meanwhile says what is in the file `answer`.
  */
 const CLAUDE = `#!/bin/sh
 prompt=$(cat)
 echo "$@" > "began-$AIWG_TASK_ID-$(date +%s%N)"
 echo '{"type":"system","subtype":"init","session_id":"${SESSION}"}'
-case "$prompt" in wait*) while [ ! -f "go-$prompt" ]; do sleep 0.02; done ;; esac
+case "$prompt" in wait*)
+  while [ ! -f "go-$prompt" ]; do
+    if [ -f answer ] && [ -z "$answered" ]; then answered=1; cat answer; fi
+    sleep 0.02
+  done ;;
+esac
 if [ "$prompt" = crash ] && [ ! -f crashed ]; then touch crashed; kill -KILL $$; fi
 if [ -f limit ]; then
   cat resets 2>/dev/null
@@ -148,6 +157,23 @@ describe('a limit of a provider', () => {
     await passing(rig, 'all run', () => started().length === 5, 10);
     for (const n of [1, 2, 3]) writeFileSync(join(rig.root, `go-wait${n}`), '');
     await passing(rig, 'all are done', () => waiting.every((id) => has(rig, id, 'task:completed')));
+  });
+
+  it('is over as soon as the attempt that was sent ahead has an answer of the model', async () => {
+    await using rig = await startedLimited();
+    const first = await met(rig);
+    const ahead = await rig.submit('wait0', { agent: 'claude', priority: 9 });
+    lift(rig);
+    await passing(rig, 'it is sent ahead', () => has(rig, ahead, 'task:started'), 1000);
+    rig.clock.advance(60_000);
+    await rig.supervisor.status();
+    expect(payloads(rig, 'task:started')).toHaveLength(2);
+    writeFileSync(join(rig.root, 'answer'), `${ANSWER}\n`);
+    await passing(rig, 'the other is done', () => has(rig, first, 'task:completed'));
+    expect((await rig.get(ahead)).state).toBe('running');
+    expect(payloads(rig, 'agent.available')).toHaveLength(1);
+    writeFileSync(join(rig.root, 'go-wait0'), '');
+    await passing(rig, 'both are done', () => has(rig, ahead, 'task:completed'));
   });
 
   it('that is met again and again costs no attempt either', async () => {

@@ -258,6 +258,17 @@ export function providerSuite(one: ProviderCase): void {
       expect(play(provider, { ...capture, stdout: Buffer.from(told.join('\n')) }).verdict).toEqual(plain);
     });
 
+    where(one.lines, 'may hold numbers that nothing can count', () => {
+      const { capture } = one.success;
+      const absurd = capture.stdout.toString().replaceAll(/(?<=":)\d[\d.e-]*(?=[,}])/gu, '1.7e308');
+      expect(absurd).toContain('1.7e308');
+      const twice = Buffer.from(absurd + absurd);
+      const { verdict } = play(provider, { ...capture, stdout: twice });
+      const { costUsd, tokens } = verdict;
+      for (const number of [costUsd ?? 0, ...Object.values(tokens ?? {})])
+        expect(Number.isSafeInteger(Math.round(number))).toBe(true);
+    });
+
     where(one.lines, 'may hold anything in any field', () => {
       const types = captureTypes(one.success.capture);
       const odd = { withNullPrototype: false, withBigInt: false, maxDepth: 3 };

@@ -4,6 +4,7 @@ import { codexProvider } from '#aiwgd/agents/providers/codex.js';
 import { commandProvider } from '#aiwgd/agents/providers/command.js';
 import { geminiProvider } from '#aiwgd/agents/providers/gemini.js';
 import { opencodeProvider } from '#aiwgd/agents/providers/opencode.js';
+import { startedRig } from './harness.js';
 import { captured, play, printed, providerSuite, START } from './providers-suite.js';
 
 const UUID = '5f2aa44a-db6e-48ec-982c-6ad150c517af';
@@ -18,9 +19,14 @@ providerSuite({
   argv: ['--extra', '-p', '--output-format', 'stream-json', '--verbose', '--model', 'm1'],
   family: ['ANTHROPIC_*', 'CLAUDE_CODE_*', 'CLAUDE_CONFIG_DIR', 'IS_SANDBOX'],
   session: { id: UUID, argv: ['-p', '--output-format', 'stream-json', '--verbose', '--resume', UUID] },
-  success: { capture: captured('claude-2.1.330-ok'), result: 'pong', tokens: null, costUsd: 0.0006 },
+  success: {
+    capture: captured('claude-2.1.330-ok'),
+    result: 'pong',
+    tokens: { input: 100, cachedInput: 0, output: 10 },
+    costUsd: 0.0006,
+  },
   killed: captured('claude-2.1.330-sigterm_tool'),
-  tool: { skip: 'it does not tell its progress yet' },
+  tool: { capture: captured('claude-2.1.330-tool'), words: /^Bash: echo/ },
   auth: captured('claude-2.1.330-api_401'),
   limited: captured('claude-2.1.330-api_429'),
   overloaded: captured('claude-2.1.330-api_529'),
@@ -166,6 +172,18 @@ describe('tasks from outside', () => {
       '--format',
       'json',
     ]);
+  });
+});
+
+describe('a task from outside for opencode', () => {
+  it('ends at once and says why', async () => {
+    await using rig = await startedRig({ agents: { oc: { provider: 'opencode' } } });
+    const task = await rig.run('hello', { agent: 'oc', source: 'messaging' });
+    expect(task).toMatchObject({
+      state: 'failed',
+      attempt: 1,
+      error: expect.stringContaining('"outside_settings": "all"'),
+    });
   });
 });
 

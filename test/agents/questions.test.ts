@@ -137,6 +137,23 @@ describe('an agent that asks for permission', () => {
     );
   });
 
+  it('is told no for more than 32 questions at once', async () => {
+    const desk = openDesk();
+    await using rig = await askingRig(desk);
+    const ids = Array.from({ length: 40 }, (_, at) => `q${at}`);
+    const id = await submit(rig, [
+      ...ids.map((one) => ({ ask: { id: one, input: { command: one } } })),
+      ...ids.slice(32).map((one) => ({ told: one })),
+      { result: true },
+    ]);
+    await asked(desk, 32);
+    await until('the others are told no', () => rig.read(id, 'stdout.log').includes('"type":"result"'));
+    for (const gate of desk.pending) desk.gates.reject(gate.id, 'me');
+    const told = toldTo(await rig.ended(id));
+    const refused = ids.filter((one) => told[one]?.[0]?.message?.startsWith('Too many questions'));
+    expect(refused).toEqual(ids.slice(32));
+  });
+
   it('cannot have another thing allowed by an answer to a question of the same name', async () => {
     const desk = openDesk();
     await using rig = await askingRig(desk);

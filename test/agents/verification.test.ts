@@ -7,8 +7,8 @@ import { type Rig, startedRig, until } from './harness.js';
 
 /** Does the work at the second time of asking, and keeps what it was told. */
 const LEARNS = `cat > "prompt-$(ls prompt-* 2>/dev/null | wc -l)"; grep -q 'check failed' prompt-* && touch mended; echo done`;
-const agent = (more: Partial<AgentConfig> = {}): Record<string, AgentConfig> => ({
-  worker: { provider: 'command', command: ['sh', '-c', LEARNS], ...more } as AgentConfig,
+const agent = (more: Pick<AgentConfig, 'verify' | 'verify_rounds'> = {}): Record<string, AgentConfig> => ({
+  worker: { provider: 'command', command: ['sh', '-c', LEARNS], ...more },
 });
 const told = (rig: Rig, number: number): string => readFileSync(join(rig.root, `prompt-${number}`), 'utf8');
 

@@ -197,42 +197,6 @@ describe('agents', () => {
     expect((await patient.result('agent claude')).detail).toContain('SIGKILL');
   });
 
-  test('of every kind are asked for their version, and whether they can do what the daemon asks of them', async () => {
-    const patient = new Patient();
-    const other = { program: './bin/other' };
-    patient.text = JSON.stringify({
-      agents: {
-        codex: { provider: 'codex', ...other },
-        gemini: { provider: 'gemini', ...other },
-        opencode: { provider: 'opencode', ...other },
-      },
-    });
-    const asked = join(patient.root, 'asked');
-    const path = patient.program('other', `echo "$@" >> ${asked}; echo 'v1 --json' >&2; echo 'v1 --model'`);
-    expect(await patient.result('agent codex')).toMatchObject({
-      status: 'warning',
-      detail: expect.stringMatching(
-        /: v1 --model; its help does not have --skip-git-repo-check, .*which the daemon/,
-      ),
-      remedy: expect.stringContaining(`${path} exec --help`),
-    });
-    expect((await patient.result('agent gemini')).detail).toMatch(
-      /not have --output-format, stream-json, --resume/,
-    );
-    expect((await patient.result('agent opencode')).detail).toMatch(
-      /not have --format, raw JSON events, --session/,
-    );
-    const questions = readFileSync(asked, 'utf8').trim().split('\n');
-    expect(new Set(questions)).toEqual(new Set(['--version', 'exec --help', '--help', 'run --help']));
-
-    const words = '--json --skip-git-repo-check --model --ignore-user-config --ignore-rules resume';
-    patient.program('other', `echo '${words}'`);
-    expect(await patient.result('agent codex')).toMatchObject({
-      status: 'ok',
-      detail: expect.stringContaining(path),
-    });
-  });
-
   test('see no variable but PATH, HOME and LANG', async () => {
     const patient = new Patient();
     patient.program('claude', `env > ${join(patient.root, 'seen')}; echo '1 ${CLAUDE_HELP}'`);

@@ -13,6 +13,13 @@ echo '{"type":"assistant","message":{"content":[{"type":"text","text":"A fine pr
 echo '{"type":"result","subtype":"success","is_error":false,"result":"A fine project.","session_id":"s"}'
 `;
 
+/** The same for the others, each with the least that it says of a run that went well. */
+const OTHERS: Record<string, string> = {
+  codex: '{"type":"turn.completed","usage":{"input_tokens":1,"output_tokens":1}}',
+  gemini: '{"type":"result","status":"success","stats":{"input_tokens":1,"output_tokens":1}}',
+  opencode: '{"type":"step_finish","part":{"reason":"stop","cost":0,"tokens":{"input":1,"output":1}}}',
+};
+
 /** For machines without nc; takes the two options that the page uses. */
 const NC = `#!/usr/bin/env node
 import { connect } from 'node:net';
@@ -43,6 +50,8 @@ class Reader {
     mkdirSync(bin);
     symlinkSync(CLI, join(bin, 'aiwgd'));
     executable(join(bin, 'claude'), CLAUDE);
+    for (const [name, line] of Object.entries(OTHERS))
+      executable(join(bin, name), `#!/bin/sh\ncat > /dev/null\necho '${line}'\n`);
     writeFileSync(join(bin, 'package.json'), '{ "type": "module" }');
     if (findProgram('nc') === undefined) executable(join(bin, 'nc'), NC);
     mkdirSync(join(root, 'node_modules'));
@@ -95,6 +104,9 @@ const GUIDES = [
   'docs/cost-and-loops.md',
   'docs/schedules.md',
   'docs/agents.md',
+  'docs/agents/codex.md',
+  'docs/agents/gemini.md',
+  'docs/agents/opencode.md',
   'docs/configuration.md',
   'docs/scripting.md',
 ];

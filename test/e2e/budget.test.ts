@@ -78,7 +78,7 @@ test('a budget and a pause outlive the daemon', async () => {
   const after = await supervisor();
   expect(after).toMatchObject({ spentTodayUsd: 0.3, reservedUsd: 0, dayLimitUsd: 10, paused: before.paused });
   await project.ok(['task', 'submit', 'third']);
-  const [{ until: end = '' } = {}] = after.paused;
+  const end = after.paused[0]?.until;
   for (const id of ['task-0002', 'task-0003'])
     expect(await project.json(['task', 'get', id])).toMatchObject({
       waitReason: 'rate_limit',

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Task } from '#aiwgd/protocol/task.js';
+import { until } from '../support/temp.js';
 import { Project, script } from './support.js';
 
 /** A stand-in for claude: keeps how it was called and what it was told, and never runs twice at a time in one session. */
@@ -75,6 +76,22 @@ test('messages of a conversation are answered one after another, in one session,
   expect(other.conversation).not.toBe('a');
   const task = await client.task.get({ taskId: sent[0]!.taskId });
   expect(task).toMatchObject({ source: 'chat', conversation: 'chat:a' });
+});
+
+test('what follows a task is begun when that is cancelled before its turn', async () => {
+  const project = claudeProject();
+  await project.start();
+  await project.ok(['task', 'submit', '--delay', '1h', 'much later']);
+  await project.ok(['task', 'submit', '--resume', 'task-0001', 'then']);
+  expect(await project.json<Task>(['task', 'get', 'task-0002'])).toMatchObject({
+    state: 'queued',
+    attempt: 0,
+  });
+  await project.ok(['task', 'cancel', 'task-0001']);
+  await until('the follower is done', async () => {
+    const { state } = await project.json<Task>(['task', 'get', 'task-0002']);
+    return state === 'completed';
+  });
 });
 
 test('a session that the agent has forgotten is begun anew, with what was said', async () => {

@@ -5,7 +5,7 @@ import { expect, it, onTestFinished, vi } from 'vitest';
 import type { Log } from '#aiwgd/platform/log.js';
 import { OutputFiles } from '#aiwgd/tasks/output-files.js';
 import { Retention } from '#aiwgd/tasks/retention.js';
-import { FakeClock, MemoryTaskStore, newTask } from '#aiwgd/testing/index.js';
+import { charge, DONE, FakeClock, MemoryTaskStore, newTask } from '#aiwgd/testing/index.js';
 import { noLog, temporaryFolder } from './open-store.js';
 
 const DAY_MS = 86_400_000;
@@ -84,4 +84,23 @@ it('forgets the others where one folder cannot be removed, and says which', asyn
   clock.advance(0);
   await vi.waitFor(async () => expect(await left()).toBe(0));
   expect(warned).toMatchObject([{ taskId: 'task-0001' }]);
+});
+
+it('takes away what attempts cost after 400 days, also where no task is left', async () => {
+  const { clock, store, start, left } = await setUp(0, 30);
+  await store.submit([newTask()]);
+  const [claim] = await store.claim({ owner: 'me', limit: 1, leaseMs: 1000 });
+  await store.finish(claim?.token ?? '', { ...DONE, charge: charge() });
+  await using closing = { retention: start(), [Symbol.asyncDispose]: () => closing.retention.close() };
+  const charges = async (): Promise<number> => (await store.spend({ since: 0, by: 'task', limit: 9 })).length;
+  const sweepUntil = (done: () => Promise<void>): Promise<void> =>
+    vi.waitFor(async () => {
+      clock.advance(3_600_000);
+      await done();
+    });
+  clock.advance(399 * DAY_MS);
+  await sweepUntil(async () => expect(await left()).toBe(0));
+  expect(await charges()).toBe(1);
+  clock.advance(DAY_MS);
+  await sweepUntil(async () => expect(await charges()).toBe(0));
 });

@@ -16,7 +16,7 @@ import type { TaskRun } from '../task-run.js';
 import { LimitEvents } from './limit-events.js';
 import { PauseFile } from './pause-file.js';
 import { type Admitted, type Circumstances, NO_CIRCUMSTANCES, type Permit } from './permit.js';
-import { ProviderPauses, pauseKey } from './provider-pauses.js';
+import { type PauseReason, ProviderPauses, pauseKey } from './provider-pauses.js';
 import { RepeatedLimits } from './repeated-limits.js';
 import { type Hold, isCounted, type RouteParts, routeOf } from './routes.js';
 
@@ -193,20 +193,20 @@ export class Admission {
     const by = permit?.by?.agent;
     if (by === undefined) return NO_CIRCUMSTANCES;
     const { attemptId, task } = claim;
-    const { failureClass, retryAt } = end.verdict;
     const asked = this.#catalogue.resolve(task.agent)?.agent ?? by;
     const foreignSession = asked.config.provider !== by.config.provider;
     const judged = end.verb === null || end.verb === 'finished';
-    if (!judged || (failureClass !== 'rate_limit' && failureClass !== 'overloaded')) {
+    const reason = judged ? limitIn(end) : null;
+    if (reason === null) {
       // What somebody cut off has shown nothing: another attempt is sent ahead.
       this.#pauses.ended(attemptId, end.launched && judged);
       if (judged) this.#repeated.forget(task.id);
       return { limit: null, foreignSession };
     }
-    const key = pauseKey(by.config);
-    const until = this.#pauses.limited(key, attemptId, { reason: failureClass, retryAt });
+    const { retryAt } = end.verdict;
+    const until = this.#pauses.limited(pauseKey(by.config), attemptId, { reason, retryAt });
     const movesOn = !staysWithAgent(claim) && this.#standInFor(asked, by);
-    const again = this.#repeated.note(task.id, failureClass);
+    const again = this.#repeated.note(task.id, reason);
     return { limit: { until: until + again.delayMs, movesOn, counts: again.counts }, foreignSession };
   }
 
@@ -288,6 +288,10 @@ export class Admission {
       taken: (agentName) => this.#slots.taken(agentName),
     };
   }
+}
+
+function limitIn({ verdict: { failureClass } }: AttemptEnd): PauseReason | null {
+  return failureClass === 'rate_limit' || failureClass === 'overloaded' ? failureClass : null;
 }
 
 function settled(settlement: Settlement): Admitted {

@@ -7,8 +7,6 @@ export interface BudgetBounds {
   perRuleDayUsd: number | null;
 }
 
-export const NO_BOUNDS: BudgetBounds = { perTaskUsd: null, perDayUsd: null, perRuleDayUsd: null };
-
 /** Reserved for an attempt where a bound of the day holds, and none of the task. */
 export const DEFAULT_RESERVATION_USD = 5;
 

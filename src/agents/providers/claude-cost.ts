@@ -36,7 +36,7 @@ export class CostMeter {
   /** Takes a `result`. */
   add(result: Record<string, unknown>): void {
     const cost = result['total_cost_usd'];
-    const known = typeof cost === 'number' && Number.isFinite(cost) && cost >= 0;
+    const known = typeof cost === 'number' && cost >= 0 && cost <= Number.MAX_SAFE_INTEGER;
     this.usage = usageOf(result['usage']);
     this.#used = sum(this.#used, tokensOfUsage(this.usage));
     this.#addOwn(result['model_usage_since_last_result']);
@@ -142,7 +142,8 @@ function tokensOfModel(model: unknown): TokenCounts {
 }
 
 function numberOf(value: unknown): number {
-  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0;
+  // More than that is nothing that was counted, and no sum could hold it.
+  return typeof value === 'number' && value > 0 && value <= Number.MAX_SAFE_INTEGER ? value : 0;
 }
 
 /** Without what subtracting leaves behind in the last digits. */

@@ -82,9 +82,7 @@ export class ClaudeParser implements OutputParser {
       case 'rate_limit_event':
         return this.#limit(message['rate_limit_info']);
       case 'control_request':
-        if (!this.#questions.ask(message, bytes.length))
-          this.#wonder('it asks more than can be kept track of');
-        return undefined;
+        return this.#ask(message, bytes.length);
       case 'control_cancel_request':
         return this.#questions.cancel(message['request_id']);
       default:
@@ -125,6 +123,12 @@ export class ClaudeParser implements OutputParser {
       this.#questions.toolEnded(id);
       this.#progress.endTool(id);
     }
+  }
+
+  #ask(message: Message, bytes: number): void {
+    const before = this.questions;
+    if (!this.#questions.ask(message, bytes)) this.#wonder('it asks more than can be kept track of');
+    if (this.questions !== before) this.#resultIsLast = false;
   }
 
   #takeResult(message: Message): void {

@@ -107,10 +107,7 @@ class CodexParser implements OutputParser {
     const event = parseObject(bytes);
     switch (event?.['type']) {
       case 'thread.started':
-        if (typeof event['thread_id'] === 'string' && UUID.test(event['thread_id']))
-          this.sessionId = event['thread_id'];
-        else
-          this.#surprises.note('codex names its session in another form than a UUID: it cannot be resumed');
+        this.#noteSession(event['thread_id']);
         return;
       case 'turn.started':
         this.hasResult = false;
@@ -137,6 +134,11 @@ class CodexParser implements OutputParser {
         return;
       default:
     }
+  }
+
+  #noteSession(id: unknown): void {
+    if (typeof id === 'string' && UUID.test(id)) this.sessionId = id;
+    else this.#surprises.note('codex names its session in another form than a UUID: it cannot be resumed');
   }
 
   #begun(item: unknown): void {

@@ -4,9 +4,9 @@ import type { TokenCounts, Usage } from '../../protocol/task.js';
 const MAX_USAGE_CHARACTERS = 64 * 1024;
 const MAX_SURPRISES = 5;
 
-/** A number of tokens or dollars; undefined for all that cannot be one. */
+/** A number of tokens, dollars or milliseconds; undefined for all that cannot be one, or that no sum could hold. */
 export function amount(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined;
+  return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : undefined;
 }
 
 /** What was used, as it was told; null where it is more than fits beside a task. */

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import type { TokenCounts, Usage } from '../../protocol/task.js';
 import type { GeminiAgentConfig } from '../agent-config.js';
 import {
@@ -202,24 +203,16 @@ function turnLimit(said: string): Failure {
 
 /** Its own exit codes: 41 no login, 42 bad input, 52 bad settings, 53 turns, 55 a folder that is not trusted. */
 function explainSilence(exit: AgentExit): Failure {
-  const stderr = exit.stderrTail().replaceAll(/\u001b\[[0-9;]*m/gu, '');
+  const stderr = stripVTControlCharacters(exit.stderrTail());
   const last = lastLines(stderr);
   if (stderr.includes('Error resuming session')) return sessionGone(last);
   // It answers an option that it does not know with its whole help.
   if (/^ +-h, --help +Show help/mu.test(stderr)) return refusedArguments('an option in its args is unknown');
-  switch (exit.exitCode) {
-    case 41:
-      return failure('auth', `Gemini is not logged in: ${last}; ${LOGIN}`);
-    case 42:
-    case 52:
-      return refusedArguments(last);
-    case TURN_LIMIT_EXIT:
-      return turnLimit(last);
-    case 55:
-      return failure('bad_arguments', UNTRUSTED);
-    default:
-      return endedSilently(exit, last);
-  }
+  if (exit.exitCode === 41) return failure('auth', `Gemini is not logged in: ${last}; ${LOGIN}`);
+  if (exit.exitCode === 42 || exit.exitCode === 52) return refusedArguments(last);
+  if (exit.exitCode === TURN_LIMIT_EXIT) return turnLimit(last);
+  if (exit.exitCode === 55) return failure('bad_arguments', UNTRUSTED);
+  return endedSilently(exit, last);
 }
 
 const UNTRUSTED =

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import { AiwgdError } from '../../protocol/errors.js';
 import type { TokenCounts, Usage } from '../../protocol/task.js';
 import type { OpencodeAgentConfig } from '../agent-config.js';
@@ -179,7 +180,8 @@ const LOGIN = 'run `opencode auth login`, or let the agent see the key of its pr
 function explain({ error, timestamp }: Record<string, unknown>): Failure {
   const { name, data: told } = isObject(error) ? error : {};
   const data = isObject(told) ? told : {};
-  const said = typeof data['message'] === 'string' ? data['message'] : String(name ?? 'no reason given');
+  const title = typeof name === 'string' ? name : 'no reason given';
+  const said = typeof data['message'] === 'string' ? data['message'] : title;
   const status = data['statusCode'];
   if (typeof status === 'number')
     return statusFailure(status, said, {
@@ -201,7 +203,7 @@ function retryTime(headers: unknown, timestamp: unknown): number | null {
 }
 
 function explainSilence(exit: AgentExit): Failure {
-  const stderr = exit.stderrTail().replaceAll(/\u001b\[[0-9;]*m/gu, '');
+  const stderr = stripVTControlCharacters(exit.stderrTail());
   const last = lastLines(stderr);
   if (stderr.includes('Session not found')) return sessionGone(last);
   // It answers an option that it does not know with its whole help.

@@ -1,6 +1,6 @@
 import type { Task, TaskState } from '../../protocol/task.js';
 import type { Color, Paint } from '../output/color.js';
-import { formatBytes, formatDuration, formatLocalTime, formatRelative } from '../output/format.js';
+import { formatBytes, formatDuration, formatLocalTime, formatRelative, formatUsd } from '../output/format.js';
 import { tableLines } from '../output/table.js';
 import { visibleLine, visibleText } from '../output/text.js';
 
@@ -51,6 +51,19 @@ export function taskTable(tasks: readonly Task[], now: number, columns: number, 
   );
 }
 
+/** What an agent is doing, in a line: `turn 3, Bash: npm test, 12,034 tokens in, 803 out, $0.12`. */
+function progressText(progress: Task['progress']): string | null {
+  if (progress === null) return null;
+  const { turns, tool, tokens, costUsd } = progress;
+  const parts = [
+    turns === 0 ? null : `turn ${turns}`,
+    tool,
+    tokens && `${tokens.input.toLocaleString('en')} tokens in, ${tokens.output.toLocaleString('en')} out`,
+    costUsd === null ? null : formatUsd(costUsd),
+  ];
+  return parts.filter((part) => part !== null).join(', ');
+}
+
 /** One task, whole. */
 export function taskDetails(task: Task, now: number, paint: Paint): string[] {
   const time = (iso: string | null): string =>
@@ -68,16 +81,19 @@ export function taskDetails(task: Task, now: number, paint: Paint): string[] {
     ['PID', task.pid],
     ['Exit code', task.exitCode],
     ['Signal', task.signal],
-    ['Cost', task.costUsd === null ? null : `$${task.costUsd.toFixed(4)}`],
+    ['Cost', task.costUsd === null ? null : formatUsd(task.costUsd)],
     ['Output', task.outputBytes === 0 ? null : formatBytes(task.outputBytes)],
     ['Folder', task.cwd],
     ['Key', task.key],
     ['Session', task.sessionId],
+    ['Talk', task.conversation],
+    ['At work', progressText(task.progress)],
     ['Rule', task.ruleId],
     ['Caused by', task.causedBy],
   ];
   const texts: [string, string | null][] = [
     ['Prompt', task.prompt],
+    ['Says', task.progress?.text ?? null],
     ['Result', task.result],
     ['Error', task.error],
   ];

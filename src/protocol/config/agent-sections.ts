@@ -153,7 +153,7 @@ export const agentSchema = variant('provider', [claude, codex, gemini, opencode,
 export const agentsSchema = setting(
   record(agentName, agentSchema),
   {},
-  'Who carries out tasks, by name. `claude` is there without being named.',
+  'Who carries out tasks, by name. `claude`, `codex`, `gemini` and `opencode` are there without being named.',
 );
 
 const platform = object({

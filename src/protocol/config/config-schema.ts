@@ -4,6 +4,7 @@ import { actionsSchema } from './action-schema.js';
 import { agentSchema, agentsSchema, mcpSchema, messagingSchema } from './agent-sections.js';
 import { budgetSchema, daemonSchema, gatesSchema, retentionSchema } from './daemon-sections.js';
 import { agentName } from './keys.js';
+import { isPresetAgent } from './preset-agents.js';
 import { rulesSchema } from './rule-schema.js';
 import { scheduleSchema } from './schedule-schema.js';
 import { watchSchema, webhookSchema } from './source-sections.js';
@@ -31,9 +32,9 @@ export const configSchema = v.pipe(
   }),
   v.transform((file) => {
     const { $schema: _schema, ...config } = file;
-    const builtIn = config.default_agent === 'claude' && !Object.hasOwn(config.agents, 'claude');
-    if (!builtIn) return config;
-    return { ...config, agents: { claude: v.parse(agentSchema, { provider: 'claude' }), ...config.agents } };
+    const { default_agent: name, agents } = config;
+    if (!isPresetAgent(name) || Object.hasOwn(agents, name)) return config;
+    return { ...config, agents: { [name]: v.parse(agentSchema, { provider: name }), ...agents } };
   }),
 );
 

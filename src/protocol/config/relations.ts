@@ -2,6 +2,7 @@ import { nearest } from '../nearest.js';
 import { BUILT_IN_ACTIONS, isBuiltInAction } from './action-schema.js';
 import { cronNeverFires, cronProblem } from './cron-expression.js';
 import type { Finding } from './document.js';
+import { isPresetAgent, PRESET_AGENTS } from './preset-agents.js';
 import type { ConfigPath } from './problems.js';
 import { looksRandom, namesSecret } from './secrets.js';
 
@@ -100,9 +101,7 @@ function defaultAgent(root: Json): string {
 }
 
 function knownAgents(root: Json): string[] {
-  const agents = object(root['agents']);
-  const unnamed = defaultAgent(root) === 'claude' && !Object.hasOwn(agents, 'claude');
-  return [...Object.keys(agents), ...(unnamed ? ['claude'] : [])];
+  return [...new Set([...Object.keys(object(root['agents'])), ...PRESET_AGENTS])];
 }
 
 function checkAgents(root: Json, jobs: Json[], rules: Json[], found: Relations): void {
@@ -118,7 +117,8 @@ function checkAgents(root: Json, jobs: Json[], rules: Json[], found: Relations):
     return;
   }
   // A name that is no agent's is a sub-agent of claude, where claude is the default.
-  const subAgents = (object(agents[name])['provider'] ?? 'claude') === 'claude';
+  const subAgents =
+    (object(agents[name])['provider'] ?? (isPresetAgent(name) ? name : 'claude')) === 'claude';
   const places: [ConfigPath, unknown][] = [
     ...Object.entries(object(root['actions'])).map(([key, action]): [ConfigPath, unknown] => [
       ['actions', key],
