@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { AiwgdError } from '#aiwgd/protocol/errors.js';
+import { until } from '../support/temp.js';
 import { Repository } from './repository.js';
 
 async function refused(repo: Repository): Promise<AiwgdError> {
@@ -226,4 +227,20 @@ test('a task without a worktree has no diff and no merge', async () => {
   expect(await refused(repo)).toMatchObject({ code: 'NOT_FOUND' });
   await repo.prepare();
   expect(await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).toMatchObject({ merged: false });
+});
+
+test('a merge that has begun is let finish when the daemon stops', async () => {
+  const repo = new Repository({ files: { 'a.txt': 'one\n', '.gitattributes': '*.slow filter=slow\n' } });
+  await repo.withCommit('task-0001', 'new.slow');
+  const begun = join(repo.base, 'begun');
+  const go = join(repo.base, 'go');
+  repo.git('config', 'filter.slow.smudge', `touch ${begun}; while [ ! -e ${go} ]; do sleep 0.02; done; cat`);
+  const merging = repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' }).catch(String);
+  await until('git is at work in the project', () => existsSync(begun));
+  repo.worktrees.close();
+  writeFileSync(go, '');
+  await merging;
+  expect(repo.git('log', '-1', '--format=%s')).toBe('Merge aiwg/task-0001');
+  expect(repo.git('status', '--porcelain')).toBe('');
+  expect(repo.has('.git/MERGE_HEAD')).toBe(false);
 });
