@@ -143,11 +143,6 @@ const FAULTS: [unknown, string, RegExp][] = [
   [{ default_agent: 'nobody' }, 'default_agent', /no such agent/],
   [{ agents: { a: { fallback: 'claud' } } }, 'agents.a.fallback', /no such agent.* did you mean "claude"\?/],
   [
-    { agents: { a: { fallback: 'claude' } }, default_agent: 'a' },
-    'agents.a.fallback',
-    /no such agent in `agents`; there is a/,
-  ],
-  [
     { agents: { a: { fallback: 'a' } } },
     'agents.a.fallback',
     /leads back to the agent itself; end the chain/,
