@@ -55,3 +55,20 @@ test('one that has all of it is fine', async () => {
   expect(said.get('agent codex')).toMatchObject({ status: 'ok' });
   expect(said.get('agent gemini')).toMatchObject({ status: 'warning' });
 });
+
+test('agents that are there without being named are told of where their program is', async () => {
+  const root = tempFolder();
+  writeFileSync(join(root, 'gemini'), '#!/bin/sh\necho 0.1\n', { mode: 0o755 });
+  const text = JSON.stringify({
+    default_agent: 'sh',
+    agents: { sh: { provider: 'command', command: ['sh'] } },
+  });
+  const parsed = parseConfig(text, 'daemon.json');
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
+  const paths = projectPaths(root);
+  const environment = { PATH: `${root}:/usr/bin:/bin`, HOME: root };
+  const context = { paths, configFile: paths.config, config: parsed.config, environment, clock: systemClock };
+  const checks = await checkAgents(context);
+  expect(checks.map(({ name }) => name)).toEqual(['agent sh', 'agent gemini']);
+  expect(checks[1]?.detail).toContain(': 0.1;');
+});

@@ -1,7 +1,4 @@
-/** Start of the local calendar day that holds `now`, in milliseconds since 1970. */
-export function startOfDay(now: number): number {
-  return new Date(now).setHours(0, 0, 0, 0);
-}
+export { startOfLocalDay as startOfDay } from '../../tasks/charges.js';
 
 /** Start of the next local day. By the calendar: a day of 23 or 25 hours is one day too. */
 export function startOfNextDay(now: number): number {
