@@ -41,6 +41,7 @@ export interface AttemptContext {
 /** Who carries out a claim, and on what terms. */
 export interface LaunchTerms extends ResolvedAgent {
   input: string;
+  asked: Agent | undefined;
   /** What the attempt may cost, and is set aside for it; null for no bound. */
   reservedUsd: number | null;
 }
@@ -60,6 +61,8 @@ export interface BegunAttempt {
   folder: string;
   /** What was set aside for it; null where no budget holds. */
   reservedUsd: number | null;
+  /** The agent that the task names, where another one carries it out. */
+  asked: Agent | undefined;
 }
 
 /** What had to be made or looked up before the launch. */
@@ -143,7 +146,7 @@ export function launchAttempt(
     agent: config,
   };
   const attempt = Attempt.launch(plan, request, attemptDeps(claim, deps));
-  return { attempt, agent, folder, reservedUsd };
+  return { attempt, agent, folder, reservedUsd, asked: terms.asked };
 }
 
 function environmentOf(
@@ -197,6 +200,7 @@ export function adoptAttempt(
       agent,
       folder: folder ?? task.cwd ?? deps.projectRoot,
       reservedUsd: reservedUsd ?? null,
+      asked: catalogue.resolve(task.agent)?.agent,
     };
   } catch (error) {
     deps.log.error({ taskId: task.id, error: messageOf(error) }, 'An attempt cannot be taken over');
