@@ -281,11 +281,6 @@ export class AgentSupervisor {
     return run?.phase === 'running' ? run.live : undefined;
   }
 
-  /** Whether somebody outside set off a task that runs. */
-  isFromOutside(taskId: string): boolean {
-    return this.#runs.get(taskId)?.claim.launch?.outside === true;
-  }
-
   async status(): Promise<DaemonStatus['subsystems']['supervisor']> {
     const { store } = this.#options;
     const [counts, page] = await Promise.all([

@@ -123,7 +123,7 @@ export function launchAttempt(
     subAgent,
     maxBudgetUsd: reservedUsd,
     baseline: claim.baseline,
-    outside: launch?.outside ?? false,
+    outside: task.outside,
     allowed: prepared.allowed,
   });
   const { program, args, stdin, staysOpen = false } = prepare;

@@ -152,9 +152,9 @@ describe('a limit of a provider', () => {
     const probe = started()[1] ?? '';
     // The first task had the same time, and is older.
     expect(probe).toBe('task-0001');
-    await passing(rig, 'the next one starts', () => started().length === 3, 10);
+    await passing(rig, 'the next one starts', () => started().length === 3, 50);
     expect(has(rig, probe, 'task:completed')).toBe(true);
-    await passing(rig, 'all run', () => started().length === 5, 10);
+    await passing(rig, 'all run', () => started().length === 5, 50);
     for (const n of [1, 2, 3]) writeFileSync(join(rig.root, `go-wait${n}`), '');
     await passing(rig, 'all are done', () => waiting.every((id) => has(rig, id, 'task:completed')));
   });
