@@ -240,19 +240,21 @@ function outputOf(folder: string): number {
 }
 
 function planOf(
-  { task, attemptId, baseline }: Claim,
+  claim: Claim,
   config: AgentConfig,
   provider: AgentProvider,
   settings: AttemptSettings,
   deps: AttemptContext,
 ): AttemptPlan {
+  const { task, attemptId, baseline } = claim;
   const { stall_minutes: stall, keep_background: keepBackground = false } = config;
+  const { resume: resumed } = attemptPrompt(claim, provider, '');
   return {
     taskId: task.id,
     attemptId,
     attempt: task.attempt,
     folder: deps.attemptFolder(task.id, task.attempt),
-    parser: provider.createParser({ baseline, now: () => deps.clock.now() }),
+    parser: provider.createParser({ baseline, resumed, now: () => deps.clock.now() }),
     answerLine: provider.answerLine?.bind(provider),
     ruleId: task.ruleId,
     causedBy: task.causedBy,

@@ -279,8 +279,8 @@ describe('a daemon that takes over', () => {
     });
     expect(await next.supervisor.start()).toBe(1);
     expect(asked).toEqual([
-      { by: 'day', since: new Date(2026, 5, 1).getTime(), limit: 2 },
-      { by: 'rule', since: new Date(2026, 5, 1).getTime(), limit: 1000 },
+      { by: 'day', since: new Date(2026, 5, 1).getTime(), until: Date.parse(MIDNIGHT), limit: 2 },
+      { by: 'rule', since: new Date(2026, 5, 1).getTime(), until: Date.parse(MIDNIGHT), limit: 1000 },
     ]);
     expect(await next.supervisor.status()).toMatchObject({ spentTodayUsd: 0.4, reservedUsd: 0.3 });
     const one = await next.submit('quick', { agent: 'claude' });

@@ -3,7 +3,7 @@ import type { Log } from '../../platform/log.js';
 import { messageOf } from '../../protocol/errors.js';
 import type { DaemonStatus } from '../../protocol/status.js';
 import { coversUnknown } from '../../tasks/charges.js';
-import type { Claim, StoredTask, TaskStore } from '../../tasks/task-store.js';
+import type { Charge, Claim, StoredTask, TaskStore } from '../../tasks/task-store.js';
 import { type Agent, AgentCatalogue, type ResolvedAgent } from '../agent-catalogue.js';
 import type { AgentsConfig } from '../agent-config.js';
 import type { AttemptEnd } from '../attempt.js';
@@ -44,7 +44,7 @@ export interface AdmissionSettings {
 }
 
 /** A task that only its own agent can carry out looks again after this time at the earliest. */
-const SHORTEST_WAIT_MS = 5_000;
+const SHORTEST_WAIT_MS = 30_000;
 
 /** Decides what may start: by slots, by money, and by the limits of providers. Commands have slots of their own, and no more. */
 export class Admission {
@@ -75,7 +75,10 @@ export class Admission {
     this.#events = new LimitEvents(publish, log, () => this.#catalogue.all());
     this.#pauses = new ProviderPauses(clock, random, {
       onPaused: (pause) => this.#events.paused(pause),
-      onAvailable: (key) => this.#events.available(key),
+      onAvailable: (key) => {
+        this.#events.available(key);
+        void this.#wakeWaiting('rate_limit');
+      },
       onChanged: (pauses) => this.#file.write(pauses),
     });
   }
@@ -227,16 +230,25 @@ export class Admission {
     const attemptId = run.attemptId ?? claim.attemptId;
     const { ruleId } = claim.task;
     const reserved = run.permit?.reservedUsd ?? 0;
-    const charge = settlement && chargeIn(settlement);
+    const charge = settlement === undefined ? null : chargeIn(settlement);
     const usd = settlement === undefined ? reserved : (charge?.countedUsd ?? 0);
     this.#budget.settle(attemptId, { usd, ruleId }, this.#now);
     this.#tellBudget();
     const cheaper = usd < reserved;
     if (cheaper && ruleId !== null) this.#wakeRule(ruleId);
     if (this.#pauses.ended(attemptId, false) || cheaper) this.#options.wake();
-    // What was counted for earlier attempts, whose cost nobody knew, is part of this one's: the store has given it back.
-    if (charge && charge.costUsd === null) this.#unknown = true;
-    if (charge && this.#unknown && coversUnknown(charge)) this.#givenBack = true;
+    this.#noteCharge(charge);
+  }
+
+  /**
+   * What was counted for earlier attempts, whose cost nobody knew, may be part of what a session tells later: the store
+   * gives it back then, and so do we.
+   */
+  #noteCharge(charge: Charge | null): void {
+    if (charge !== null) {
+      this.#unknown ||= charge.costUsd === null;
+      this.#givenBack ||= this.#unknown && coversUnknown(charge);
+    }
     if (this.#givenBack && !this.#isStoring) void this.#readSums();
   }
 
@@ -337,6 +349,6 @@ function staysWithAgent({ task, past }: Claim): boolean {
   return task.conversation !== null && (task.sessionId ?? past?.sessionId ?? null) !== null;
 }
 
-function chargeIn(settlement: Settlement) {
+function chargeIn(settlement: Settlement): Charge | null {
   return settlement.kind === 'finish' ? settlement.outcome.charge : settlement.release.charge;
 }

@@ -1,5 +1,5 @@
 import type { TaskStore } from '../../tasks/task-store.js';
-import { startOfDay } from './day.js';
+import { startOfDay, startOfNextDay } from './day.js';
 
 /** What a day's attempts cost so far, as budgets count. */
 export interface DaySums {
@@ -12,10 +12,11 @@ const MAX_RULES = 1_000;
 
 /** What the store knows of today, and of how many attempts nobody knows the cost. Throws the store's error. */
 export async function sumsOfToday(store: TaskStore, now: number): Promise<DaySums & { unknown: number }> {
-  const since = startOfDay(now);
+  // A clock that was ahead has left costs of days to come.
+  const [since, until] = [startOfDay(now), startOfNextDay(now)];
   const [days, rules] = await Promise.all([
-    store.spend({ by: 'day', since, limit: 2 }),
-    store.spend({ by: 'rule', since, limit: MAX_RULES }),
+    store.spend({ by: 'day', since, until, limit: 2 }),
+    store.spend({ by: 'rule', since, until, limit: MAX_RULES }),
   ]);
   const byRule = rules.flatMap(({ key, countedUsd }): [string, number][] =>
     key === null ? [] : [[key, countedUsd]],
