@@ -1,12 +1,13 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { AiwgdError } from '#aiwgd/protocol/errors.js';
+import type { Worktrees } from '#aiwgd/worktrees/worktrees.js';
 import { until } from '../support/temp.js';
 import { Repository } from './repository.js';
 
-async function refused(repo: Repository): Promise<AiwgdError> {
-  const error = await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' }).then(
+async function refused({ worktrees }: { worktrees: Worktrees }): Promise<AiwgdError> {
+  const error = await worktrees.merge({ owner: 'task-0001', prompt: 'x' }).then(
     () => undefined,
     (reason: unknown) => reason,
   );
@@ -23,6 +24,19 @@ function stateOf(repo: Repository): string[] {
     repo.git('stash', 'list'),
     repo.read('a.txt'),
   ];
+}
+
+/** As a git from before 2.38, for whom opens worktrees from now on. */
+function useOldGit(repo: Repository): void {
+  const old = join(repo.base, 'old');
+  mkdirSync(old);
+  const real = repo.git('--exec-path');
+  writeFileSync(
+    join(old, 'git'),
+    `#!/bin/sh\ncase " $* " in *" merge-tree "*) exit 129;; esac\nexec "${real}/git" "$@"\n`,
+    { mode: 0o755 },
+  );
+  repo.env['PATH'] = `${old}:${repo.env['PATH']}`;
 }
 
 test('a diff has commits, changes and untracked files, and leaves the index of the worktree alone', async () => {
@@ -154,28 +168,19 @@ test('a conflict names the files and leaves everything as it was', async () => {
 
 test('where git cannot foresee a conflict, the merge is taken back', async () => {
   const repo = new Repository();
-  // As a git from before 2.38.
-  const old = join(repo.base, 'old');
-  mkdirSync(old);
-  const real = repo.git('--exec-path');
-  writeFileSync(
-    join(old, 'git'),
-    `#!/bin/sh\ncase " $* " in *" merge-tree "*) exit 129;; esac\nexec "${real}/git" "$@"\n`,
-    { mode: 0o755 },
-  );
   const folder = await repo.prepare();
   writeFileSync(join(folder, 'a.txt'), 'theirs\n');
   repo.write('a.txt', 'ours\n');
   repo.git('commit', '--quiet', '--all', '-m', 'ours');
   const before = stateOf(repo);
-  repo.env['PATH'] = `${old}:${repo.env['PATH']}`;
+  useOldGit(repo);
   const merge = repo.open().merge({ owner: 'task-0001', prompt: 'x' });
   await expect(merge).rejects.toMatchObject({ code: 'CONFLICT', data: { files: ['a.txt'] } });
   expect(stateOf(repo)).toEqual(before);
   expect(repo.has('.git/MERGE_HEAD')).toBe(false);
 });
 
-test('a merge is refused, with git’s words, where it would overwrite what is not committed', async () => {
+test('a merge is refused where it would overwrite what is not committed', async () => {
   const repo = new Repository();
   await repo.withCommit('task-0001', 'new.txt');
   repo.write('new.txt', 'mine\n');
@@ -183,6 +188,47 @@ test('a merge is refused, with git’s words, where it would overwrite what is n
   expect((await refused(repo)).message).toMatch(/would be overwritten by merge:\s+new.txt/u);
   expect(stateOf(repo)).toEqual(before);
   expect(repo.read('new.txt')).toBe('mine\n');
+});
+
+const IN_THE_WAY: [what: string, theirs: string, mine: string, linked?: boolean][] = [
+  ['an ignored file', 'notes/plan.md', 'notes/plan.md'],
+  ['an ignored file in the place of a folder', 'notes/plan.md', 'notes'],
+  ['an ignored folder in the place of a file', 'notes', 'notes/deep/plan.md'],
+  ['an ignored link in the place of a folder', 'notes/plan.md', 'notes', true],
+];
+test.each(IN_THE_WAY)('a merge does not overwrite %s', async (_, theirs, mine, linked = false) => {
+  for (const old of [false, true]) {
+    const repo = new Repository();
+    if (old) useOldGit(repo);
+    // In no commit: what git ignores here, it does not ignore in the worktree.
+    repo.write('.git/info/exclude', '/notes\n');
+    const folder = await repo.prepare();
+    mkdirSync(join(folder, theirs, '..'), { recursive: true });
+    writeFileSync(join(folder, theirs), 'theirs\n');
+    repo.gitIn(folder, 'add', '--force', theirs);
+    repo.gitIn(folder, 'commit', '--quiet', '-m', 'notes');
+    repo.write(linked ? 'else/plan.md' : mine, 'mine\n');
+    if (linked) symlinkSync('else', join(repo.top, mine));
+    const before = stateOf(repo);
+    const error = await refused({ worktrees: repo.open() });
+    expect(error).toMatchObject({ code: 'CONFLICT' });
+    expect(error.message).toContain(`would be overwritten by merge: ${mine}.`);
+    expect(stateOf(repo)).toEqual(before);
+    expect(repo.read(linked ? 'notes/plan.md' : mine)).toBe('mine\n');
+  }
+});
+
+test('what a task turned from a file into a folder, and a folder with tracked files only, is merged', async () => {
+  const repo = new Repository({ files: { 'a.txt': 'one\n', 'folder/b.txt': 'b\n' } });
+  const folder = await repo.prepare();
+  rmSync(join(folder, 'a.txt'));
+  mkdirSync(join(folder, 'a.txt'));
+  writeFileSync(join(folder, 'a.txt/c.txt'), 'c\n');
+  rmSync(join(folder, 'folder'), { recursive: true });
+  writeFileSync(join(folder, 'folder'), 'a file now\n');
+  const { files } = await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' });
+  expect(files).toEqual(['a.txt', 'a.txt/c.txt', 'folder', 'folder/b.txt']);
+  expect(repo.read('a.txt/c.txt')).toBe('c\n');
 });
 
 const REFUSALS: [what: string, make: (repo: Repository, folder: string) => void, why: string][] = [
