@@ -27,7 +27,17 @@ const MOST_SUBJECT = 72;
 const MOST_FILES = 10_000;
 const MOST_NAMED = 20;
 const MERGE_TIMEOUT_MS = 600_000;
-const MERGE = ['merge', '--quiet', '--no-ff', '--no-edit', '--no-stat', '--no-squash', '--no-autostash'];
+/** Against what `branch.<name>.mergeOptions` may say. */
+const MERGE = [
+  'merge',
+  '--quiet',
+  '--commit',
+  '--no-ff',
+  '--no-edit',
+  '--no-stat',
+  '--no-squash',
+  '--no-autostash',
+];
 const NO_IDENTITY =
   'git does not know who commits. Tell it: git config --global user.name "Your Name", git config --global user.email you@example.com.';
 
@@ -155,7 +165,14 @@ async function mergeCommit(
     await git.ok({ cwd: top, args: ['merge', '--abort'], whole: true });
     throw files.length > 0 ? conflictIn(owner, branch, files) : failure;
   }
-  const commit = await git.line({ cwd: top, args: ['rev-parse', 'HEAD'] });
+  const [commit = '', , merged] = (
+    await git.line({ cwd: top, args: ['rev-list', '--max-count=1', '--parents', 'HEAD'] })
+  ).split(' ');
+  if (merged !== tip) {
+    throw conflict(
+      `git merged ${branch}, but what is newest in ${top} now is not that merge; look at git log.`,
+    );
+  }
   const files = (await changedFiles(git, { cwd: top }, [`${commit}^1`, commit])).map(({ path }) => path);
   return { taskId: owner, merged: true, commit, files: files.slice(0, MOST_FILES) };
 }

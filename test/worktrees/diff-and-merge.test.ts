@@ -275,6 +275,61 @@ test('a task without a worktree has no diff and no merge', async () => {
   expect(await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).toMatchObject({ merged: false });
 });
 
+test('a merge is committed, whatever the branch’s own options for merges are', async () => {
+  const repo = new Repository();
+  await repo.withCommit();
+  repo.git('config', 'branch.main.mergeOptions', '--no-commit --squash --ff-only');
+  const { commit, files } = await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' });
+  expect(files).toEqual(['new.txt']);
+  expect(repo.git('rev-parse', 'HEAD', 'HEAD^2').split('\n')).toEqual([
+    commit,
+    repo.git('rev-parse', 'aiwg/task-0001'),
+  ]);
+  expect(repo.has('.git/MERGE_HEAD')).toBe(false);
+});
+
+const BEGUN: [what: string, branch: string][] = [
+  ['of another branch', 'feature'],
+  ['of the same one', 'aiwg/task-0001'],
+];
+test.each(BEGUN)('a merge that a person begins meanwhile, %s, is left alone', async (_, branch) => {
+  const repo = new Repository();
+  repo.git('checkout', '--quiet', '-b', 'feature');
+  repo.write('a.txt', 'feature\n');
+  repo.git('commit', '--quiet', '--all', '-m', 'feature');
+  repo.git('checkout', '--quiet', 'main');
+  await repo.withCommit();
+  // Where the daemon begins its own, the person is faster.
+  const faster = join(repo.base, 'faster');
+  mkdirSync(faster);
+  const real = `${repo.git('--exec-path')}/git`;
+  const person = `"${real}" merge --no-ff --no-commit ${branch} && echo mine > a.txt && "${real}" add a.txt`;
+  writeFileSync(
+    join(faster, 'git'),
+    `#!/bin/sh\ncase " $* " in *" merge --quiet "*) (${person}) >/dev/null 2>&1;; esac\nexec "${real}" "$@"\n`,
+    { mode: 0o755 },
+  );
+  repo.env['PATH'] = `${faster}:${repo.env['PATH']}`;
+  const { message } = await refused({ worktrees: repo.open() });
+  expect(message).toContain('You have not concluded your merge');
+  expect(repo.read('.git/MERGE_HEAD').trim()).toBe(repo.git('rev-parse', branch));
+  expect(repo.git('show', ':a.txt')).toBe('mine');
+});
+
+test('a merge is refused where a person began one while the rest was committed', async () => {
+  const repo = new Repository({ files: { 'a.txt': 'one\n', '.gitattributes': '*.slow filter=slow\n' } });
+  const folder = await repo.prepare();
+  repo.git('branch', 'feature', repo.git('commit-tree', 'main^{tree}', '-p', 'main', '-m', 'feature'));
+  repo.git(
+    'config',
+    'filter.slow.clean',
+    `cd ${repo.top} && env -u GIT_DIR -u GIT_WORK_TREE -u GIT_INDEX_FILE git merge --quiet --no-ff --no-commit feature; cat`,
+  );
+  writeFileSync(join(folder, 'rest.slow'), 'rest\n');
+  expect((await refused(repo)).message).toContain('a merge is in progress');
+  expect(repo.read('.git/MERGE_HEAD').trim()).toBe(repo.git('rev-parse', 'feature'));
+});
+
 test('a merge that has begun is let finish when the daemon stops', async () => {
   const repo = new Repository({ files: { 'a.txt': 'one\n', '.gitattributes': '*.slow filter=slow\n' } });
   await repo.withCommit('task-0001', 'new.slow');
