@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorktreeState } from '../protocol/worktrees.js';
+import { whyBranchStays } from './branch-use.js';
 import { type BytePath, textOf } from './byte-paths.js';
 import { changedCopies } from './copied-files.js';
 import type { Git } from './git.js';
@@ -37,16 +38,17 @@ export async function inspect(git: Git, place: Place, record: WorktreeRecord): P
   const tips = [...new Set([tip, head])].filter((commit) => commit !== null);
   const own = await holdsOwnCommits(git, top, tips);
   const unmerged = own ? `${record.branch} has commits that no other branch has` : null;
+  const branchStays = unmerged ?? (await whyBranchStays(git, place));
   const commits = await countCommits(git, top, record.base, tips);
   const found = { tip, head, commits, changedFiles: 0, copies: [] };
-  if (!place.present) return { ...found, state: 'missing', why: unmerged };
-  if (record.state === 'making') return { ...found, state: 'clean', why: unmerged };
+  if (!place.present) return { ...found, state: 'missing', why: branchStays };
+  if (record.state === 'making') return { ...found, state: 'clean', why: branchStays };
   if (place.adminDir === null) {
     const why = 'git does not know it any more; save what it holds and remove it by hand';
     return { ...found, state: 'dirty', why };
   }
   const { changed, copies } = await uncommitted(git, place, record);
-  const why = whyBusy(place) ?? changesText(changed) ?? unmerged ?? (await whyKept(git, place, record));
+  const why = whyBusy(place) ?? changesText(changed) ?? branchStays ?? (await whyKept(git, place, record));
   const state = changed.length > 0 ? 'dirty' : stateOf(own, commits);
   return { ...found, state, changedFiles: changed.length, copies, why: why ?? null };
 }

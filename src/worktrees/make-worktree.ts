@@ -4,6 +4,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { type Clock, sleep } from '../platform/clock.js';
 import { identityOf, isAlive } from '../platform/process-identity.js';
 import { AiwgdError } from '../protocol/errors.js';
+import { whyBranchStays } from './branch-use.js';
 import { copyFiles } from './copied-files.js';
 import type { Git } from './git.js';
 import { linkState, placeOf, releaseHead } from './place.js';
@@ -227,23 +228,34 @@ function checkFree(path: string, owner: string, foreignBranch: boolean): void {
   throw invalid(`${path} is there, but the daemon has no record of making it. Move it away.`);
 }
 
-/** Removes what was begun and in which nobody has worked. The branch stays where it has moved on. */
+/**
+ * Removes what was begun and in which nobody has worked, and answers null. Where the branch must stay, so does the record,
+ * and the answer is why.
+ */
 export async function takeAway(
   { git, clock, records, turns }: Workshop,
   repository: Repository,
-  { owner, worker, base }: WorktreeRecord,
-): Promise<void> {
+  record: WorktreeRecord,
+): Promise<string | null> {
+  const { owner, worker, base, branch } = record;
   if (worker !== null && isAlive(worker)) {
     process.kill(worker.pid, 'SIGKILL');
     while (isAlive(worker)) await sleep(clock, END_POLL_MS);
   }
   const path = records.realPathOf(owner);
   await rm(path, { recursive: true, force: true, maxRetries: 5 });
-  await turns.take(repository.commonDir, async () => {
+  return turns.take(repository.commonDir, async () => {
     await dropMissing(git, repository, path);
     const tip = await commitOf(git, repository.top, refOf(owner));
-    if (tip === base) await git.ok({ cwd: repository.top, args: ['update-ref', '-d', refOf(owner), base] });
-    if (tip === base || tip === null) records.remove(owner);
+    if (tip !== null) {
+      const stays = await whyBranchStays(git, placeOf(record, repository, path));
+      if (stays !== null) return stays;
+      if (tip !== base) return `${branch} has moved on`;
+      const args = ['update-ref', '--no-deref', '-d', refOf(owner), base];
+      await git.ok({ cwd: repository.top, args });
+    }
+    records.remove(owner);
+    return null;
   });
 }
 

@@ -1,6 +1,7 @@
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../protocol/errors.js';
+import { whyBranchStays } from './branch-use.js';
 import { type BytePath, under } from './byte-paths.js';
 import type { Git } from './git.js';
 import { inspect } from './inspection.js';
@@ -61,8 +62,11 @@ async function removeHeld(
     return messageOf(error);
   }
   if (now.tip === null) return null;
+  // Taking it out may have taken minutes.
+  const stays = await whyBranchStays(git, place);
+  if (stays !== null) return `the worktree is gone, but ${stays}`;
   // With the commit that was looked at: a branch that moved on meanwhile stays.
-  const args = ['update-ref', '-d', refOf(owner), now.tip];
+  const args = ['update-ref', '--no-deref', '-d', refOf(owner), now.tip];
   const { code, stderr } = await git.run({ cwd: place.repository.top, args, whole: true });
   return code === 0 ? null : `the worktree is gone, but its branch moved on and stays (${stderr.trim()})`;
 }
@@ -72,12 +76,11 @@ async function removeHalfMade(
   shop: Workshop,
   repository: Repository,
   record: WorktreeRecord,
-  { owner, usedBy, dryRun }: RemovalRequest,
+  { usedBy, dryRun }: RemovalRequest,
 ): Promise<string | null> {
   const used = await usedBy();
   if (used !== null || dryRun) return used;
-  await takeAway(shop, repository, record);
-  return shop.records.read(owner) === undefined ? null : `${record.branch} has moved on`;
+  return takeAway(shop, repository, record);
 }
 
 async function takeOut(

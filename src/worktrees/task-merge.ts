@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { AiwgdError } from '../protocol/errors.js';
 import { visibleLine } from '../protocol/visible-text.js';
 import type { TaskMerge } from '../protocol/worktrees.js';
+import { checkedOutAt } from './branch-use.js';
 import { splitNul, textOf } from './byte-paths.js';
 import { filesInTheWay } from './files-in-the-way.js';
 import { type Git, GitFailure } from './git.js';
@@ -89,6 +90,12 @@ async function commitRest(git: Git, place: Place, record: WorktreeRecord, prompt
       `The worktree ${place.path} is ${where}, not on ${branch}; check ${branch} out in it, or merge by hand.`,
     );
   }
+  const elsewhere = checkedOutAt(place);
+  if (elsewhere !== null) {
+    throw conflict(
+      `${branch} is checked out in ${elsewhere} too; check another branch out there, or commit in ${place.path} yourself.`,
+    );
+  }
   const operation = unfinishedOperation(place.adminDir ?? '');
   if (operation !== undefined)
     throw conflict(`In the worktree ${place.path} ${operation} is in progress; end it first.`);
@@ -123,7 +130,8 @@ async function commitRest(git: Git, place: Place, record: WorktreeRecord, prompt
     args: ['commit-tree', tree, '-p', head, '-F', '-'],
     input: messageFor(owner, prompt),
   });
-  await git.ok({ ...at, args: ['update-ref', '-m', `aiwgd: work of ${owner}`, refOf(owner), commit, head] });
+  const update = ['update-ref', '--no-deref', '-m', `aiwgd: work of ${owner}`, refOf(owner), commit, head];
+  await git.ok({ ...at, args: update });
   await git.ok({ ...at, args: ['reset', '--quiet'], whole: true });
 }
 

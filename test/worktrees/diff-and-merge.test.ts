@@ -245,6 +245,16 @@ const REFUSALS: [what: string, make: (repo: Repository, folder: string) => void,
     'on refs/heads/else, not on aiwg/task-0001',
   ],
   [
+    'the branch of the task is another name of main',
+    (repo) => repo.git('symbolic-ref', 'refs/heads/aiwg/task-0001', 'refs/heads/main'),
+    'on refs/heads/main, not on aiwg/task-0001',
+  ],
+  [
+    'the branch of the task is checked out in the project too',
+    (repo) => repo.git('checkout', '--quiet', '--ignore-other-worktrees', 'aiwg/task-0001'),
+    'aiwg/task-0001 is checked out in /',
+  ],
+  [
     'the worktree is in a bisect',
     (repo, folder) => repo.gitIn(folder, 'bisect', 'start'),
     'a bisect is in progress',
