@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Git } from './git.js';
-import type { Place } from './place.js';
+import { type Place, textIn } from './place.js';
 import { refOf } from './repository.js';
 
 /**
@@ -27,22 +27,17 @@ export function checkedOutAt({ owner, repository, adminDir }: Place): string | n
     .filter((gitDir) => gitDir !== adminDir)
     .find((gitDir) => isOn(gitDir, ref));
   if (found === undefined) return null;
-  if (found !== commonDir) return dirname(textOf(join(found, 'gitdir')) ?? found);
+  if (found !== commonDir) return dirname(textIn(join(found, 'gitdir')) ?? found);
   return basename(commonDir) === '.git' ? dirname(commonDir) : commonDir;
 }
 
 function isOn(gitDir: string, ref: string): boolean {
   return (
-    textOf(join(gitDir, 'HEAD')) === `ref: ${ref}` ||
-    textOf(join(gitDir, 'rebase-merge/head-name')) === ref ||
-    textOf(join(gitDir, 'rebase-apply/head-name')) === ref ||
-    textOf(join(gitDir, 'BISECT_START')) === ref.replace('refs/heads/', '')
+    textIn(join(gitDir, 'HEAD')) === `ref: ${ref}` ||
+    textIn(join(gitDir, 'rebase-merge/head-name')) === ref ||
+    textIn(join(gitDir, 'rebase-apply/head-name')) === ref ||
+    textIn(join(gitDir, 'BISECT_START')) === ref.replace('refs/heads/', '')
   );
-}
-
-/** Without the newline at its end; undefined where there is no such file. */
-function textOf(file: string): string | undefined {
-  return existsSync(file) ? readFileSync(file, 'utf8').trimEnd() : undefined;
 }
 
 /** A symbolic ref is no branch that holds commits; to remove or write one would be to do so to the branch behind it. */

@@ -79,6 +79,9 @@ function whyBusy(place: Place): string | undefined {
   if (existsSync(join(adminDir, 'index.lock'))) return 'git is at work in it';
   const link = linkState(place);
   if (link === 'broken') return 'its .git does not lead to the repository (git worktree repair)';
+  if (link === 'copied') {
+    return 'its links lead to the one that it was copied from; the next attempt of its task mends them (git worktree repair would mix the two up)';
+  }
   return link === 'replaced' ? 'its .git was replaced by a repository of its own' : undefined;
 }
 

@@ -7,6 +7,7 @@ import { AiwgdError } from '../protocol/errors.js';
 import { whyBranchStays } from './branch-use.js';
 import { copyFiles } from './copied-files.js';
 import type { Git } from './git.js';
+import { mendLinks } from './mend-links.js';
 import { linkState, placeOf, releaseHead } from './place.js';
 import type { WorktreeRecord, WorktreeRecords } from './records.js';
 import {
@@ -72,7 +73,7 @@ function checkSameTask(record: WorktreeRecord | undefined, createdAt: string | n
   );
 }
 
-/** Whether the worktree is there; a link that was broken (a project that moved) is mended. */
+/** Whether the worktree is there; links that were broken (a project that was moved or copied) are mended. */
 async function isUsable(
   { git, turns }: Workshop,
   repository: Repository,
@@ -87,10 +88,8 @@ async function isUsable(
     );
   }
   releaseHead(place);
-  if (linkState(place) === 'broken') {
-    await turns.take(repository.commonDir, () =>
-      git.ok({ cwd: repository.top, args: ['worktree', 'repair', '--', path] }),
-    );
+  if (['broken', 'copied'].includes(linkState(place))) {
+    await turns.take(repository.commonDir, () => mendLinks(git, place, record));
   }
   return true;
 }
