@@ -107,7 +107,8 @@ async function whyKept(git: Git, place: Place, record: WorktreeRecord): Promise<
   const trees = { source: place.repository.top, target: place.path };
   const [submodule] = await submodulesWithOwnCommits(git, trees, record.submodules);
   if (submodule !== undefined) return `the submodule ${submodule} has commits that no branch has`;
-  return nestedRepository(place.path, new Set(record.submodules.map(({ path }) => path)));
+  const known = new Set(record.submodules.map(({ path }) => path));
+  return nestedRepository(place.path, { known, tracked });
 }
 
 async function hasOwnRefs(git: Git, { path, env }: Place): Promise<boolean> {

@@ -30,6 +30,17 @@ describe('prune removes', () => {
     expect(repo.branches()).toEqual(['main', 'other']);
   });
 
+  test('one in which a bare repository is a file of the project’s', async () => {
+    const repo = new Repository();
+    repo.git('init', '--quiet', '--bare', 'testdata/x.git');
+    repo.write('testdata/x.git/refs/heads/.keep', '');
+    repo.write('testdata/x.git/objects/.keep', '');
+    repo.git('add', '.');
+    repo.git('commit', '--quiet', '-m', 'a fixture');
+    expect(existsSync(join(await repo.prepare(), 'testdata/x.git/objects'))).toBe(true);
+    expect(await repo.keptBecause()).toBeNull();
+  });
+
   test('ignored files along with it, and what is left where the folder is gone', async () => {
     const repo = new Repository({ files: { '.gitignore': 'build/\n' } });
     const folder = await repo.prepare();
@@ -132,6 +143,16 @@ describe('prune keeps', () => {
         repo.gitIn(join(folder, 'deep/vendor'), 'init', '--quiet');
       },
       'deep/vendor is a repository of its own',
+    ],
+    [
+      'a bare repository in an ignored folder',
+      (repo, folder) => {
+        mkdirSync(join(folder, 'deep'));
+        writeFileSync(join(folder, 'deep/.gitignore'), '*\n');
+        repo.gitIn(folder, 'init', '--quiet', '--bare', 'deep/remote.git');
+        repo.gitIn(folder, 'push', '--quiet', 'deep/remote.git', 'HEAD:refs/heads/x');
+      },
+      'deep/remote.git is a repository of its own',
     ],
     [
       'one that was made a repository of its own',
