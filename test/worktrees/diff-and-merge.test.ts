@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { AiwgdError } from '#aiwgd/protocol/errors.js';
@@ -63,10 +72,23 @@ test('a diff has commits, changes and untracked files, and leaves the index of t
     truncated: false,
     base: repo.git('rev-parse', 'main'),
     branch: 'aiwg/task-0001',
-    notes: '',
+    notes: `This diff cannot be applied elsewhere: it lacks binary files (untracked.bin). One of what is committed can: git diff --binary ${base} aiwg/task-0001`,
   });
   expect(repo.gitIn(folder, 'status', '--porcelain')).toBe(status);
   expect(repo.git('count-objects')).toBe(objects);
+});
+
+test('a diff of text that is not UTF-8 says that it cannot be applied, in any state of the task', async () => {
+  const repo = new Repository();
+  const folder = await repo.prepare();
+  writeFileSync(join(folder, 'plain.txt'), 'café\n');
+  expect((await repo.worktrees.diff('task-0001')).notes).toBe('');
+  writeFileSync(join(folder, 'latin-1.txt'), Buffer.from('caf\u00e9\n', 'latin1'));
+  const { notes } = await repo.worktrees.diff('task-0001');
+  expect(notes).toMatch(/cannot be applied elsewhere: it lacks text that is not UTF-8\..*git diff --binary/u);
+  await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' });
+  rmSync(folder, { recursive: true });
+  expect((await repo.worktrees.diff('task-0001')).notes).toBe(notes);
 });
 
 test('a diff shows what git was told not to look at', async () => {
@@ -75,6 +97,24 @@ test('a diff shows what git was told not to look at', async () => {
   repo.gitIn(folder, 'update-index', '--assume-unchanged', 'a.txt');
   writeFileSync(join(folder, 'a.txt'), 'two\n');
   expect((await repo.worktrees.diff('task-0001')).files).toMatchObject([{ path: 'a.txt', added: 1 }]);
+});
+
+test('a change of the same size, within the second of the commit, is seen and merged', async () => {
+  const repo = new Repository();
+  const folder = await repo.prepare();
+  const file = join(folder, 'a.txt');
+  // All within one tick of a clock that knows whole seconds only, and the look at it later.
+  const now = Math.floor(Date.now() / 1_000) - 10;
+  repo.git('config', 'core.trustctime', 'false');
+  writeFileSync(file, 'two\n');
+  utimesSync(file, now, now);
+  repo.gitIn(folder, 'commit', '--quiet', '--all', '-m', 'two');
+  utimesSync(join(repo.top, '.git/worktrees/task-0001/index'), now, now);
+  writeFileSync(file, 'six\n');
+  utimesSync(file, now, now);
+  expect((await repo.worktrees.diff('task-0001')).diff).toContain('-one\n+six\n');
+  await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' });
+  expect(repo.read('a.txt')).toBe('six\n');
 });
 
 test('the settings of the repository do not change how a diff looks', async () => {
