@@ -4,8 +4,9 @@ import { messageOf } from '../protocol/errors.js';
 import { whyBranchStays } from './branch-use.js';
 import { type BytePath, under } from './byte-paths.js';
 import type { Git } from './git.js';
+import { asFound, takeAway } from './half-made.js';
 import { inspect } from './inspection.js';
-import { takeAway, type Workshop } from './make-worktree.js';
+import type { Workshop } from './make-worktree.js';
 import { holdHead, type Place, placeOf } from './place.js';
 import type { WorktreeRecord } from './records.js';
 import { findRepository, type Repository, refOf } from './repository.js';
@@ -27,9 +28,10 @@ export interface RemovalRequest {
 export async function removeWorktree(shop: Workshop, request: RemovalRequest): Promise<string | null> {
   const { git, records, turns } = shop;
   const { owner } = request;
-  const record = records.read(owner);
-  if (record === undefined) return 'there is no worktree of it';
+  const known = records.read(owner);
+  if (known === undefined) return 'there is no worktree of it';
   const repository = await findRepository(git, shop.project);
+  const record = asFound(repository, known, records.realPathOf(owner));
   if (record.state === 'making') return removeHalfMade(shop, repository, record, request);
   const place = placeOf(record, repository, records.realPathOf(owner));
   const why = (await request.usedBy()) ?? (await inspect(git, place, record)).why;
