@@ -46,7 +46,7 @@ export interface TaskDiff {
   diff: string;
   /** Whether `diff` or `files` was cut. */
   truncated: boolean;
-  /** What could not be looked at, in git's words; empty where all was. */
+  /** What could not be looked at, and why the diff cannot be applied elsewhere; empty where nothing is to be said. */
   notes: string;
 }
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorktreeState } from '../protocol/worktrees.js';
+import { whyBranchStays } from './branch-use.js';
 import { type BytePath, textOf } from './byte-paths.js';
 import { changedCopies } from './copied-files.js';
 import type { Git } from './git.js';
@@ -37,16 +38,17 @@ export async function inspect(git: Git, place: Place, record: WorktreeRecord): P
   const tips = [...new Set([tip, head])].filter((commit) => commit !== null);
   const own = await holdsOwnCommits(git, top, tips);
   const unmerged = own ? `${record.branch} has commits that no other branch has` : null;
+  const branchStays = unmerged ?? (await whyBranchStays(git, place));
   const commits = await countCommits(git, top, record.base, tips);
   const found = { tip, head, commits, changedFiles: 0, copies: [] };
-  if (!place.present) return { ...found, state: 'missing', why: unmerged };
-  if (record.state === 'making') return { ...found, state: 'clean', why: unmerged };
+  if (!place.present) return { ...found, state: 'missing', why: branchStays };
+  if (record.state === 'making') return { ...found, state: 'clean', why: branchStays };
   if (place.adminDir === null) {
     const why = 'git does not know it any more; save what it holds and remove it by hand';
     return { ...found, state: 'dirty', why };
   }
   const { changed, copies } = await uncommitted(git, place, record);
-  const why = whyBusy(place) ?? changesText(changed) ?? unmerged ?? (await whyKept(git, place, record));
+  const why = whyBusy(place) ?? changesText(changed) ?? branchStays ?? (await whyKept(git, place, record));
   const state = changed.length > 0 ? 'dirty' : stateOf(own, commits);
   return { ...found, state, changedFiles: changed.length, copies, why: why ?? null };
 }
@@ -77,6 +79,9 @@ function whyBusy(place: Place): string | undefined {
   if (existsSync(join(adminDir, 'index.lock'))) return 'git is at work in it';
   const link = linkState(place);
   if (link === 'broken') return 'its .git does not lead to the repository (git worktree repair)';
+  if (link === 'copied') {
+    return 'its links lead to the one that it was copied from; the next attempt of its task mends them (git worktree repair would mix the two up)';
+  }
   return link === 'replaced' ? 'its .git was replaced by a repository of its own' : undefined;
 }
 
@@ -102,7 +107,8 @@ async function whyKept(git: Git, place: Place, record: WorktreeRecord): Promise<
   const trees = { source: place.repository.top, target: place.path };
   const [submodule] = await submodulesWithOwnCommits(git, trees, record.submodules);
   if (submodule !== undefined) return `the submodule ${submodule} has commits that no branch has`;
-  return nestedRepository(place.path, new Set(record.submodules.map(({ path }) => path)));
+  const known = new Set(record.submodules.map(({ path }) => path));
+  return nestedRepository(place.path, { known, tracked });
 }
 
 async function hasOwnRefs(git: Git, { path, env }: Place): Promise<boolean> {

@@ -1,22 +1,15 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
-import { type Clock, sleep } from '../platform/clock.js';
-import { identityOf, isAlive } from '../platform/process-identity.js';
+import type { Clock } from '../platform/clock.js';
+import { identityOf } from '../platform/process-identity.js';
 import { AiwgdError } from '../protocol/errors.js';
 import { copyFiles } from './copied-files.js';
 import type { Git } from './git.js';
+import { asFound, dropMissing, makeBranch, markHalfMade, takeAway } from './half-made.js';
+import { mendLinks } from './mend-links.js';
 import { linkState, placeOf, releaseHead } from './place.js';
 import type { WorktreeRecord, WorktreeRecords } from './records.js';
-import {
-  branchOf,
-  commitOf,
-  findRepository,
-  folderWithin,
-  isInNoBranch,
-  type Repository,
-  refOf,
-} from './repository.js';
+import { branchOf, commitOf, findRepository, folderWithin, type Repository, refOf } from './repository.js';
 import { checkOutSubmodules } from './submodules.js';
 import type { Turns } from './turns.js';
 
@@ -42,7 +35,6 @@ export interface Workshop {
 }
 
 const CHECKOUT_TIMEOUT_MS = 600_000;
-const END_POLL_MS = 20;
 
 /** Makes the worktree of a task, or finds it. Call it for one owner at a time. */
 export async function prepareWorktree(
@@ -54,7 +46,9 @@ export async function prepareWorktree(
   const inside = folderWithin(repository, cwd);
   records.makeFolder();
   const path = records.realPathOf(owner);
-  const record = records.read(owner);
+  const known = records.read(owner);
+  const record = known === undefined ? known : asFound(repository, known, path);
+  if (record !== undefined && record !== known) records.write(record);
   checkSameTask(record, createdAt, path);
   if (record?.state === 'making') await takeAway(shop, repository, record);
   if (record?.state !== 'ready' || !(await isUsable(shop, repository, record, path))) {
@@ -71,7 +65,7 @@ function checkSameTask(record: WorktreeRecord | undefined, createdAt: string | n
   );
 }
 
-/** Whether the worktree is there; a link that was broken (a project that moved) is mended. */
+/** Whether the worktree is there; links that were broken (a project that was moved or copied) are mended. */
 async function isUsable(
   { git, turns }: Workshop,
   repository: Repository,
@@ -86,10 +80,8 @@ async function isUsable(
     );
   }
   releaseHead(place);
-  if (linkState(place) === 'broken') {
-    await turns.take(repository.commonDir, () =>
-      git.ok({ cwd: repository.top, args: ['worktree', 'repair', '--', path] }),
-    );
+  if (['broken', 'copied'].includes(linkState(place))) {
+    await turns.take(repository.commonDir, () => mendLinks(git, place, record));
   }
   return true;
 }
@@ -123,6 +115,7 @@ async function makeAnew(shop: Workshop, making: Making): Promise<void> {
     branch: branchOf(owner),
     base: tip === null || before === undefined ? head : before.base,
     state: 'making',
+    newBranch: tip === null,
     admin: null,
     worker: null,
     copied: [],
@@ -132,7 +125,7 @@ async function makeAnew(shop: Workshop, making: Making): Promise<void> {
   };
   records.write(record);
   try {
-    await build(shop, making, record, tip !== null);
+    await build(shop, making, record);
   } catch (error) {
     // Where that fails too (the daemon stops, say), the record says so, and the next call begins with it.
     await takeAway(shop, repository, record).catch(() => undefined);
@@ -144,7 +137,6 @@ async function build(
   { git, records, turns }: Workshop,
   { repository, path, options }: Making,
   record: WorktreeRecord,
-  branchExists: boolean,
 ): Promise<void> {
   const { top, commonDir } = repository;
   // The next daemon ends a git that a killed one left at work here.
@@ -152,13 +144,13 @@ async function build(
     record.worker = identityOf(pid) ?? null;
     records.write(record);
   };
-  const what = branchExists
-    ? ['--', path, record.branch]
-    : ['--no-track', '-b', record.branch, '--', path, record.base];
-  await turns.take(commonDir, () =>
-    git.ok({ cwd: top, args: ['worktree', 'add', '--quiet', '--no-checkout', ...what], onStart }),
-  );
+  await turns.take(commonDir, async () => {
+    if (record.newBranch) await makeBranch(git, repository, record, path);
+    const args = ['worktree', 'add', '--quiet', '--no-checkout', '--', path, record.branch];
+    await git.ok({ cwd: top, args, onStart });
+  });
   record.admin = await adminNameOf(git, repository, path);
+  const made = markHalfMade(join(commonDir, 'worktrees', record.admin));
   await git.ok({
     cwd: path,
     args: ['reset', '--quiet', '--hard'],
@@ -173,38 +165,7 @@ async function build(
   record.worker = null;
   record.state = 'ready';
   records.write(record);
-}
-
-/**
- * What git kept of a worktree whose folder is gone would be in the way. Throws CONFLICT where that is all that leads to
- * commits of it.
- */
-async function dropMissing(git: Git, repository: Repository, path: string): Promise<void> {
-  const { top } = repository;
-  const adminDir = existsSync(path) ? undefined : adminDirOf(repository, path);
-  if (adminDir === undefined) return;
-  const at = { cwd: top, env: { GIT_DIR: adminDir } };
-  const onBranch = await git.lineOrNull({ ...at, args: ['symbolic-ref', '--quiet', 'HEAD'] });
-  const head = await git.lineOrNull({ ...at, args: ['rev-parse', '--verify', '--quiet', 'HEAD^{commit}'] });
-  if (onBranch === null && head !== null && (await isInNoBranch(git, top, head))) {
-    throw new AiwgdError(
-      'CONFLICT',
-      `The worktree ${path} is gone, and its commit ${head} is in no branch. Keep it with git branch NAME ${head}; then try again.`,
-    );
-  }
-  await git.ok({ cwd: top, args: ['worktree', 'remove', '--', path] });
-}
-
-/** What git keeps of the worktree at a place. */
-function adminDirOf({ commonDir }: Repository, path: string): string | undefined {
-  const all = join(commonDir, 'worktrees');
-  const names = existsSync(all) ? readdirSync(all) : [];
-  return names
-    .map((name) => join(all, name))
-    .find((folder) => {
-      const back = join(folder, 'gitdir');
-      return existsSync(back) && readFileSync(back, 'utf8').trimEnd() === join(path, '.git');
-    });
+  made();
 }
 
 async function adminNameOf(git: Git, { commonDir }: Repository, path: string): Promise<string> {
@@ -225,26 +186,6 @@ function checkFree(path: string, owner: string, foreignBranch: boolean): void {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined || (stats.isDirectory() && readdirSync(path).length === 0)) return;
   throw invalid(`${path} is there, but the daemon has no record of making it. Move it away.`);
-}
-
-/** Removes what was begun and in which nobody has worked. The branch stays where it has moved on. */
-export async function takeAway(
-  { git, clock, records, turns }: Workshop,
-  repository: Repository,
-  { owner, worker, base }: WorktreeRecord,
-): Promise<void> {
-  if (worker !== null && isAlive(worker)) {
-    process.kill(worker.pid, 'SIGKILL');
-    while (isAlive(worker)) await sleep(clock, END_POLL_MS);
-  }
-  const path = records.realPathOf(owner);
-  await rm(path, { recursive: true, force: true, maxRetries: 5 });
-  await turns.take(repository.commonDir, async () => {
-    await dropMissing(git, repository, path);
-    const tip = await commitOf(git, repository.top, refOf(owner));
-    if (tip === base) await git.ok({ cwd: repository.top, args: ['update-ref', '-d', refOf(owner), base] });
-    if (tip === base || tip === null) records.remove(owner);
-  });
 }
 
 /** The folder in the worktree, made where the commit lacks it. Throws INVALID_PARAMS where a link leads out of it. */

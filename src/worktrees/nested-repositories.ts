@@ -3,19 +3,27 @@ import { type BytePath, textOf, under } from './byte-paths.js';
 
 /** Entries that are looked at; a worktree with more is not called free of repositories. */
 const MOST_ENTRIES = 2_000_000;
+/** By these git itself knows one. */
+const BARE = ['HEAD', 'objects', 'refs'];
 
 /**
  * Why a worktree cannot be called free of repositories of its own, in words; undefined where it is. One in an ignored
- * folder git itself would remove without a word. `known` are the submodules that were checked out.
+ * folder git itself would remove without a word. `known` are the submodules that were checked out; a bare repository whose
+ * HEAD is in `tracked` belongs to the project, as its tests may need one.
  */
 export async function nestedRepository(
   folder: string,
-  known: ReadonlySet<BytePath>,
+  { known, tracked }: { known: ReadonlySet<BytePath>; tracked: ReadonlySet<BytePath> },
 ): Promise<string | undefined> {
   const waiting: BytePath[] = [''];
   let seen = 0;
   for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
-    for (const { name, isFolder } of await entriesOf(at === '' ? Buffer.from(folder) : under(folder, at))) {
+    const entries = await entriesOf(at === '' ? Buffer.from(folder) : under(folder, at));
+    const names = new Set(entries.map(({ name }) => name));
+    if (at !== '' && BARE.every((name) => names.has(name)) && !tracked.has(`${at}/HEAD`)) {
+      return `${textOf(at)} is a repository of its own`;
+    }
+    for (const { name, isFolder } of entries) {
       seen += 1;
       if (seen > MOST_ENTRIES) return 'it has too many files to look for repositories among them';
       const isMark = name === '.git';

@@ -34,15 +34,26 @@ export function placeOf(record: WorktreeRecord, repository: Repository, path: st
   };
 }
 
-/** How the worktree and what git keeps of it point to each other: as made, broken, or replaced by a repository of its own. */
-export function linkState({ path, adminDir }: Place): 'whole' | 'broken' | 'replaced' {
+/**
+ * How the worktree and what git keeps of it point to each other: as made; to others that are there, as after the project
+ * was copied; broken; or replaced by a repository of its own.
+ */
+export function linkState({ path, adminDir }: Place): 'whole' | 'copied' | 'broken' | 'replaced' {
   const file = join(path, '.git');
   const stats = lstatSync(file, { throwIfNoEntry: false });
   if (stats !== undefined && !stats.isFile()) return 'replaced';
   if (stats === undefined || adminDir === null) return 'broken';
-  const here = readFileSync(file, 'utf8').trim() === `gitdir: ${adminDir}`;
-  const back = join(adminDir, 'gitdir');
-  return here && existsSync(back) && readFileSync(back, 'utf8').trim() === file ? 'whole' : 'broken';
+  const there = textIn(file)?.replace(/^gitdir: /u, '') ?? '';
+  const back = textIn(join(adminDir, 'gitdir')) ?? '';
+  if (there === adminDir && back === file) return 'whole';
+  const isElsewhere = (there !== adminDir && existsSync(there)) || (back !== file && existsSync(back));
+  return isElsewhere ? 'copied' : 'broken';
+}
+
+/** Of a file of git's, without the newline at its end; undefined where there is no such file. */
+export function textIn(file: string): string | undefined {
+  if (!lstatSync(file, { throwIfNoEntry: false })?.isFile()) return undefined;
+  return readFileSync(file, 'utf8').trimEnd();
 }
 
 const OURS = 'aiwgd\n';

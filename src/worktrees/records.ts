@@ -29,6 +29,8 @@ export interface WorktreeRecord {
   base: string;
   /** While it is `making`, no agent has worked in it. */
   state: 'making' | 'ready';
+  /** Whether the branch is being made with it. */
+  newBranch: boolean;
   /** Name of its folder in the repository's `worktrees`; null until git has made it. */
   admin: string | null;
   /** The git that is at work on it while it is being made. */

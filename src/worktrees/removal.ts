@@ -1,10 +1,12 @@
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../protocol/errors.js';
+import { whyBranchStays } from './branch-use.js';
 import { type BytePath, under } from './byte-paths.js';
 import type { Git } from './git.js';
+import { asFound, takeAway } from './half-made.js';
 import { inspect } from './inspection.js';
-import { takeAway, type Workshop } from './make-worktree.js';
+import type { Workshop } from './make-worktree.js';
 import { holdHead, type Place, placeOf } from './place.js';
 import type { WorktreeRecord } from './records.js';
 import { findRepository, type Repository, refOf } from './repository.js';
@@ -26,9 +28,10 @@ export interface RemovalRequest {
 export async function removeWorktree(shop: Workshop, request: RemovalRequest): Promise<string | null> {
   const { git, records, turns } = shop;
   const { owner } = request;
-  const record = records.read(owner);
-  if (record === undefined) return 'there is no worktree of it';
+  const known = records.read(owner);
+  if (known === undefined) return 'there is no worktree of it';
   const repository = await findRepository(git, shop.project);
+  const record = asFound(repository, known, records.realPathOf(owner));
   if (record.state === 'making') return removeHalfMade(shop, repository, record, request);
   const place = placeOf(record, repository, records.realPathOf(owner));
   const why = (await request.usedBy()) ?? (await inspect(git, place, record)).why;
@@ -61,8 +64,11 @@ async function removeHeld(
     return messageOf(error);
   }
   if (now.tip === null) return null;
+  // Taking it out may have taken minutes.
+  const stays = await whyBranchStays(git, place);
+  if (stays !== null) return `the worktree is gone, but ${stays}`;
   // With the commit that was looked at: a branch that moved on meanwhile stays.
-  const args = ['update-ref', '-d', refOf(owner), now.tip];
+  const args = ['update-ref', '--no-deref', '-d', refOf(owner), now.tip];
   const { code, stderr } = await git.run({ cwd: place.repository.top, args, whole: true });
   return code === 0 ? null : `the worktree is gone, but its branch moved on and stays (${stderr.trim()})`;
 }
@@ -72,12 +78,11 @@ async function removeHalfMade(
   shop: Workshop,
   repository: Repository,
   record: WorktreeRecord,
-  { owner, usedBy, dryRun }: RemovalRequest,
+  { usedBy, dryRun }: RemovalRequest,
 ): Promise<string | null> {
   const used = await usedBy();
   if (used !== null || dryRun) return used;
-  await takeAway(shop, repository, record);
-  return shop.records.read(owner) === undefined ? null : `${record.branch} has moved on`;
+  return takeAway(shop, repository, record);
 }
 
 async function takeOut(

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { joinNul } from './byte-paths.js';
@@ -50,7 +50,7 @@ export async function snapshot(
     const at = { cwd: path, env };
     const original = join(adminDir ?? '', 'index');
     // With the times that it knows, so that unchanged files are not read.
-    if (existsSync(original)) copyFileSync(original, index);
+    if (existsSync(original)) copyIndex(original, index);
     else await git.ok({ ...at, args: ['read-tree', 'HEAD'] });
     const { copies } = await uncommitted(git, place, record);
     const hidden = await hiddenFiles(git, place);
@@ -76,6 +76,16 @@ export async function snapshot(
     await dispose();
     throw error;
   }
+}
+
+/**
+ * With the index's own time, as whole seconds: git reads a file again that was changed no earlier than that, since it may
+ * have been changed a second time within one tick of the clock.
+ */
+function copyIndex(original: string, copy: string): void {
+  const second = Math.floor(statSync(original).mtimeMs / 1_000);
+  copyFileSync(original, copy);
+  utimesSync(copy, second, second);
 }
 
 /** The list of alternates has colons between its entries. */

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { AiwgdError } from '../protocol/errors.js';
 import type { ChangedFile, TaskDiff } from '../protocol/worktrees.js';
 import { splitNul, textOf } from './byte-paths.js';
@@ -8,6 +9,7 @@ import { commitOf, findRepository, refOf } from './repository.js';
 import { snapshot } from './snapshot.js';
 
 const MOST_FILES = 10_000;
+const MOST_NAMED = 20;
 const MOST_DIFF_BYTES = 8 * 1024 * 1024;
 /** As JSON, in which a control character takes six bytes: an answer has 16 MiB. */
 const MOST_JSON_BYTES = 12 * 1024 * 1024;
@@ -50,11 +52,13 @@ export async function taskDiff({ git, records, project }: Workshop, owner: strin
   if (place.present && place.adminDir !== null && record.state === 'ready') {
     await using taken = await snapshot(git, place, record, { keep: false });
     const ask = { cwd: place.path, env: taken.env };
-    return { ...whole, ...(await compare(git, ask, ['--cached', base], branch)), notes: taken.notes };
+    const compared = await compare(git, ask, ['--cached', base], branch);
+    const missing = taken.notes === '' ? [] : [`Not all could be looked at: ${taken.notes}`];
+    return { ...whole, ...compared, notes: [...missing, compared.notes].join('\n').trim() };
   }
   const end = (await commitOf(git, top, refOf(owner))) ?? record.mergedHead;
   if (end === null) throw new AiwgdError('NOT_FOUND', `Of ${owner} neither worktree nor branch is left.`);
-  return { ...whole, ...(await compare(git, { cwd: top }, [base, end], branch)), notes: '' };
+  return { ...whole, ...(await compare(git, { cwd: top }, [base, end], branch)) };
 }
 
 interface Where {
@@ -67,7 +71,7 @@ async function compare(
   where: Where,
   what: readonly string[],
   branch: string,
-): Promise<Pick<TaskDiff, 'files' | 'diff' | 'truncated'>> {
+): Promise<Pick<TaskDiff, 'files' | 'diff' | 'truncated' | 'notes'>> {
   const files = await changedFiles(git, where, what);
   const args = ['diff', ...PLAIN, ...PATCH, '--patch', ...what, '--'];
   const { code, stdout, stderr, cut } = await git.run({
@@ -85,13 +89,27 @@ async function compare(
     text = bytes.toString('utf8');
     truncated = true;
   }
-  const note = `[cut here: the rest is too long to be shown. The whole of what is committed: git diff ${what.find((word) => !word.startsWith('-'))} ${branch}]\n`;
+  const ends = `${what.find((word) => !word.startsWith('-'))} ${branch}`;
+  const note = `[cut here: the rest is too long to be shown. The whole of what is committed: git diff ${ends}]\n`;
   const shown = fitting(files);
   return {
     files: shown,
     diff: truncated ? text + note : text,
     truncated: truncated || shown.length < files.length,
+    notes: notesOn(files, bytes, ends),
   };
+}
+
+/** A diff is text; what cannot be said in it must not go unnoticed by who applies it. */
+function notesOn(files: readonly ChangedFile[], diff: Buffer, ends: string): string {
+  const binary = files.filter(({ added }) => added === null).map(({ path }) => path);
+  const more = binary.length > MOST_NAMED ? ` and ${binary.length - MOST_NAMED} more` : '';
+  const why = [
+    ...(binary.length > 0 ? [`binary files (${binary.slice(0, MOST_NAMED).join(', ')}${more})`] : []),
+    ...(isUtf8(diff) ? [] : ['text that is not UTF-8']),
+  ];
+  if (why.length === 0) return '';
+  return `This diff cannot be applied elsewhere: it lacks ${why.join(' and ')}. One of what is committed can: git diff --binary ${ends}`;
 }
 
 function fitting(files: readonly ChangedFile[]): ChangedFile[] {

@@ -1,9 +1,11 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AiwgdError } from '../protocol/errors.js';
 import { visibleLine } from '../protocol/visible-text.js';
 import type { TaskMerge } from '../protocol/worktrees.js';
+import { checkedOutAt } from './branch-use.js';
 import { splitNul, textOf } from './byte-paths.js';
+import { filesInTheWay } from './files-in-the-way.js';
 import { type Git, GitFailure } from './git.js';
 import type { Workshop } from './make-worktree.js';
 import { type Place, placeOf } from './place.js';
@@ -24,7 +26,19 @@ export interface MergeRequest {
 
 const MOST_SUBJECT = 72;
 const MOST_FILES = 10_000;
+const MOST_NAMED = 20;
 const MERGE_TIMEOUT_MS = 600_000;
+/** Against what `branch.<name>.mergeOptions` may say. */
+const MERGE = [
+  'merge',
+  '--quiet',
+  '--commit',
+  '--no-ff',
+  '--no-edit',
+  '--no-stat',
+  '--no-squash',
+  '--no-autostash',
+];
 const NO_IDENTITY =
   'git does not know who commits. Tell it: git config --global user.name "Your Name", git config --global user.email you@example.com.';
 
@@ -76,6 +90,12 @@ async function commitRest(git: Git, place: Place, record: WorktreeRecord, prompt
       `The worktree ${place.path} is ${where}, not on ${branch}; check ${branch} out in it, or merge by hand.`,
     );
   }
+  const elsewhere = checkedOutAt(place);
+  if (elsewhere !== null) {
+    throw conflict(
+      `${branch} is checked out in ${elsewhere} too; check another branch out there, or commit in ${place.path} yourself.`,
+    );
+  }
   const operation = unfinishedOperation(place.adminDir ?? '');
   if (operation !== undefined)
     throw conflict(`In the worktree ${place.path} ${operation} is in progress; end it first.`);
@@ -110,7 +130,8 @@ async function commitRest(git: Git, place: Place, record: WorktreeRecord, prompt
     args: ['commit-tree', tree, '-p', head, '-F', '-'],
     input: messageFor(owner, prompt),
   });
-  await git.ok({ ...at, args: ['update-ref', '-m', `aiwgd: work of ${owner}`, refOf(owner), commit, head] });
+  const update = ['update-ref', '--no-deref', '-m', `aiwgd: work of ${owner}`, refOf(owner), commit, head];
+  await git.ok({ ...at, args: update });
   await git.ok({ ...at, args: ['reset', '--quiet'], whole: true });
 }
 
@@ -123,18 +144,20 @@ function messageFor(owner: string, prompt: string): string {
 
 async function mergeCommit(
   git: Git,
-  { top, gitDir }: Repository,
+  repository: Repository,
   { owner, branch }: WorktreeRecord,
   tip: string,
 ): Promise<TaskMerge> {
+  const { top, gitDir } = repository;
   const contained = await git.run({ cwd: top, args: ['merge-base', '--is-ancestor', tip, 'HEAD'] });
   if (contained.code === 0) return { taskId: owner, merged: false, commit: null, files: [] };
-  const foreseen = await foreseenConflicts(git, top, tip);
-  if (foreseen.length > 0) throw conflictIn(owner, branch, foreseen);
-  const args = ['merge', '--quiet', '--no-ff', '--no-edit', '--no-stat', '--no-squash', '--no-autostash'];
+  await checkForeseen(git, top, { owner, branch }, tip);
+  // Committing the rest may have taken minutes, in which a person began something.
+  await checkProject(git, repository);
+  const subject = `Merge ${branch}`;
   const merging = {
     cwd: top,
-    args: [...args, '-m', `Merge ${branch}`, tip],
+    args: [...MERGE, '-m', subject, tip],
     timeoutMs: MERGE_TIMEOUT_MS,
     whole: true,
   };
@@ -142,27 +165,56 @@ async function mergeCommit(
     // In conflict it names the files on stdout.
     const { code, stdout, stderr } = await git.run(merging);
     if (code !== 0)
-      throw new GitFailure(args, `of ${branch} was refused`, `${stderr}\n${stdout.toString('utf8')}`);
+      throw new GitFailure(MERGE, `of ${branch} was refused`, `${stderr}\n${stdout.toString('utf8')}`);
   } catch (failure) {
-    if (!existsSync(join(gitDir, 'MERGE_HEAD'))) throw failure;
+    if (!isInMerge(gitDir, tip, subject)) throw failure;
     const ask = ['diff', '--name-only', '--diff-filter=U', '-z'];
     const files = splitNul(await git.ok({ cwd: top, args: ask, whole: true })).map(textOf);
     await git.ok({ cwd: top, args: ['merge', '--abort'], whole: true });
     throw files.length > 0 ? conflictIn(owner, branch, files) : failure;
   }
-  const commit = await git.line({ cwd: top, args: ['rev-parse', 'HEAD'] });
+  const [commit = '', , merged] = (
+    await git.line({ cwd: top, args: ['rev-list', '--max-count=1', '--parents', 'HEAD'] })
+  ).split(' ');
+  if (merged !== tip) {
+    throw conflict(
+      `git merged ${branch}, but what is newest in ${top} now is not that merge; look at git log.`,
+    );
+  }
   const files = (await changedFiles(git, { cwd: top }, [`${commit}^1`, commit])).map(({ path }) => path);
   return { taskId: owner, merged: true, commit, files: files.slice(0, MOST_FILES) };
 }
 
+/** Whether the checkout is in the middle of this very merge, and not in one that a person has begun meanwhile. */
+function isInMerge(gitDir: string, tip: string, subject: string): boolean {
+  const firstLine = (name: string): string | undefined => {
+    const file = join(gitDir, name);
+    return existsSync(file) ? readFileSync(file, 'utf8').split('\n', 1)[0] : undefined;
+  };
+  // Git's own words for the same branch are others: `Merge branch '…'`.
+  return firstLine('MERGE_HEAD') === tip && firstLine('MERGE_MSG') === subject;
+}
+
 /**
- * Files on which a merge would fail, found without touching the checkout, so that nothing that watches it stirs. Empty
- * where git is too old to tell (before 2.38): then the merge itself tells.
+ * Throws CONFLICT where the merge would fail or destroy something, which is found without touching the checkout, so that
+ * nothing that watches it stirs. Where git is too old to tell conflicts (before 2.38), the merge itself tells them.
  */
-async function foreseenConflicts(git: Git, top: string, tip: string): Promise<string[]> {
+async function checkForeseen(
+  git: Git,
+  top: string,
+  { owner, branch }: { owner: string; branch: string },
+  tip: string,
+): Promise<void> {
   const args = ['merge-tree', '--write-tree', '--name-only', '--no-messages', '-z', 'HEAD', tip];
   const { code, stdout } = await git.run({ cwd: top, args, timeoutMs: MERGE_TIMEOUT_MS });
-  return code === 1 ? splitNul(stdout).slice(1).map(textOf) : [];
+  const [tree = '', ...files] = splitNul(stdout);
+  if (code === 1) throw conflictIn(owner, branch, files.map(textOf));
+  const end = code === 0 ? ['HEAD', tree] : [`HEAD...${tip}`];
+  const inTheWay = await filesInTheWay(git, top, end);
+  if (inTheWay.length === 0) return;
+  throw conflict(
+    `${owner} cannot be merged: files of ${top} that are in no commit would be overwritten by merge: ${inTheWay.slice(0, MOST_NAMED).map(textOf).join(', ')}. Nothing was changed. Move them away, or commit them; git merge ${branch} would not spare those that git ignores.`,
+  );
 }
 
 function conflictIn(owner: string, branch: string, files: readonly string[]): AiwgdError {

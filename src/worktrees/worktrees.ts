@@ -4,6 +4,7 @@ import type { Clock } from '../platform/clock.js';
 import { messageOf } from '../protocol/errors.js';
 import type { PruneAnswer, TaskDiff, TaskMerge, Worktree } from '../protocol/worktrees.js';
 import { Git } from './git.js';
+import { asFound } from './half-made.js';
 import { inspect } from './inspection.js';
 import { prepareWorktree, type Workshop, type WorkspaceRequest } from './make-worktree.js';
 import { placeOf } from './place.js';
@@ -123,10 +124,12 @@ export class Worktrees {
     const path = records.pathOf(owner);
     const known = { taskId: owner, path, branch: branchOf(owner), inUse: used !== null };
     try {
-      const record = records.read(owner);
-      if (record === undefined) throw new Error('it was removed just now');
+      const kept = records.read(owner);
+      if (kept === undefined) throw new Error('it was removed just now');
+      const realPath = records.realPathOf(owner);
+      const record = asFound(repository, kept, realPath);
       const { base } = record;
-      const found = await inspect(git, placeOf(record, repository, records.realPathOf(owner)), record);
+      const found = await inspect(git, placeOf(record, repository, realPath), record);
       const { state, changedFiles, commits, why } = found;
       return { ...known, base, state, changedFiles, commits, why: used ?? why };
     } catch (error) {

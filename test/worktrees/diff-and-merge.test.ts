@@ -1,12 +1,22 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { AiwgdError } from '#aiwgd/protocol/errors.js';
+import type { Worktrees } from '#aiwgd/worktrees/worktrees.js';
 import { until } from '../support/temp.js';
 import { Repository } from './repository.js';
 
-async function refused(repo: Repository): Promise<AiwgdError> {
-  const error = await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' }).then(
+async function refused({ worktrees }: { worktrees: Worktrees }): Promise<AiwgdError> {
+  const error = await worktrees.merge({ owner: 'task-0001', prompt: 'x' }).then(
     () => undefined,
     (reason: unknown) => reason,
   );
@@ -23,6 +33,19 @@ function stateOf(repo: Repository): string[] {
     repo.git('stash', 'list'),
     repo.read('a.txt'),
   ];
+}
+
+/** As a git from before 2.38, for whom opens worktrees from now on. */
+function useOldGit(repo: Repository): void {
+  const old = join(repo.base, 'old');
+  mkdirSync(old);
+  const real = repo.git('--exec-path');
+  writeFileSync(
+    join(old, 'git'),
+    `#!/bin/sh\ncase " $* " in *" merge-tree "*) exit 129;; esac\nexec "${real}/git" "$@"\n`,
+    { mode: 0o755 },
+  );
+  repo.env['PATH'] = `${old}:${repo.env['PATH']}`;
 }
 
 test('a diff has commits, changes and untracked files, and leaves the index of the worktree alone', async () => {
@@ -49,10 +72,23 @@ test('a diff has commits, changes and untracked files, and leaves the index of t
     truncated: false,
     base: repo.git('rev-parse', 'main'),
     branch: 'aiwg/task-0001',
-    notes: '',
+    notes: `This diff cannot be applied elsewhere: it lacks binary files (untracked.bin). One of what is committed can: git diff --binary ${base} aiwg/task-0001`,
   });
   expect(repo.gitIn(folder, 'status', '--porcelain')).toBe(status);
   expect(repo.git('count-objects')).toBe(objects);
+});
+
+test('a diff of text that is not UTF-8 says that it cannot be applied, in any state of the task', async () => {
+  const repo = new Repository();
+  const folder = await repo.prepare();
+  writeFileSync(join(folder, 'plain.txt'), 'café\n');
+  expect((await repo.worktrees.diff('task-0001')).notes).toBe('');
+  writeFileSync(join(folder, 'latin-1.txt'), Buffer.from('caf\u00e9\n', 'latin1'));
+  const { notes } = await repo.worktrees.diff('task-0001');
+  expect(notes).toMatch(/cannot be applied elsewhere: it lacks text that is not UTF-8\..*git diff --binary/u);
+  await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' });
+  rmSync(folder, { recursive: true });
+  expect((await repo.worktrees.diff('task-0001')).notes).toBe(notes);
 });
 
 test('a diff shows what git was told not to look at', async () => {
@@ -61,6 +97,24 @@ test('a diff shows what git was told not to look at', async () => {
   repo.gitIn(folder, 'update-index', '--assume-unchanged', 'a.txt');
   writeFileSync(join(folder, 'a.txt'), 'two\n');
   expect((await repo.worktrees.diff('task-0001')).files).toMatchObject([{ path: 'a.txt', added: 1 }]);
+});
+
+test('a change of the same size, within the second of the commit, is seen and merged', async () => {
+  const repo = new Repository();
+  const folder = await repo.prepare();
+  const file = join(folder, 'a.txt');
+  // All within one tick of a clock that knows whole seconds only, and the look at it later.
+  const now = Math.floor(Date.now() / 1_000) - 10;
+  repo.git('config', 'core.trustctime', 'false');
+  writeFileSync(file, 'two\n');
+  utimesSync(file, now, now);
+  repo.gitIn(folder, 'commit', '--quiet', '--all', '-m', 'two');
+  utimesSync(join(repo.top, '.git/worktrees/task-0001/index'), now, now);
+  writeFileSync(file, 'six\n');
+  utimesSync(file, now, now);
+  expect((await repo.worktrees.diff('task-0001')).diff).toContain('-one\n+six\n');
+  await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' });
+  expect(repo.read('a.txt')).toBe('six\n');
 });
 
 test('the settings of the repository do not change how a diff looks', async () => {
@@ -154,28 +208,19 @@ test('a conflict names the files and leaves everything as it was', async () => {
 
 test('where git cannot foresee a conflict, the merge is taken back', async () => {
   const repo = new Repository();
-  // As a git from before 2.38.
-  const old = join(repo.base, 'old');
-  mkdirSync(old);
-  const real = repo.git('--exec-path');
-  writeFileSync(
-    join(old, 'git'),
-    `#!/bin/sh\ncase " $* " in *" merge-tree "*) exit 129;; esac\nexec "${real}/git" "$@"\n`,
-    { mode: 0o755 },
-  );
   const folder = await repo.prepare();
   writeFileSync(join(folder, 'a.txt'), 'theirs\n');
   repo.write('a.txt', 'ours\n');
   repo.git('commit', '--quiet', '--all', '-m', 'ours');
   const before = stateOf(repo);
-  repo.env['PATH'] = `${old}:${repo.env['PATH']}`;
+  useOldGit(repo);
   const merge = repo.open().merge({ owner: 'task-0001', prompt: 'x' });
   await expect(merge).rejects.toMatchObject({ code: 'CONFLICT', data: { files: ['a.txt'] } });
   expect(stateOf(repo)).toEqual(before);
   expect(repo.has('.git/MERGE_HEAD')).toBe(false);
 });
 
-test('a merge is refused, with git’s words, where it would overwrite what is not committed', async () => {
+test('a merge is refused where it would overwrite what is not committed', async () => {
   const repo = new Repository();
   await repo.withCommit('task-0001', 'new.txt');
   repo.write('new.txt', 'mine\n');
@@ -183,6 +228,47 @@ test('a merge is refused, with git’s words, where it would overwrite what is n
   expect((await refused(repo)).message).toMatch(/would be overwritten by merge:\s+new.txt/u);
   expect(stateOf(repo)).toEqual(before);
   expect(repo.read('new.txt')).toBe('mine\n');
+});
+
+const IN_THE_WAY: [what: string, theirs: string, mine: string, linked?: boolean][] = [
+  ['an ignored file', 'notes/plan.md', 'notes/plan.md'],
+  ['an ignored file in the place of a folder', 'notes/plan.md', 'notes'],
+  ['an ignored folder in the place of a file', 'notes', 'notes/deep/plan.md'],
+  ['an ignored link in the place of a folder', 'notes/plan.md', 'notes', true],
+];
+test.each(IN_THE_WAY)('a merge does not overwrite %s', async (_, theirs, mine, linked = false) => {
+  for (const old of [false, true]) {
+    const repo = new Repository();
+    if (old) useOldGit(repo);
+    // In no commit: what git ignores here, it does not ignore in the worktree.
+    repo.write('.git/info/exclude', '/notes\n');
+    const folder = await repo.prepare();
+    mkdirSync(join(folder, theirs, '..'), { recursive: true });
+    writeFileSync(join(folder, theirs), 'theirs\n');
+    repo.gitIn(folder, 'add', '--force', theirs);
+    repo.gitIn(folder, 'commit', '--quiet', '-m', 'notes');
+    repo.write(linked ? 'else/plan.md' : mine, 'mine\n');
+    if (linked) symlinkSync('else', join(repo.top, mine));
+    const before = stateOf(repo);
+    const error = await refused({ worktrees: repo.open() });
+    expect(error).toMatchObject({ code: 'CONFLICT' });
+    expect(error.message).toContain(`would be overwritten by merge: ${mine}.`);
+    expect(stateOf(repo)).toEqual(before);
+    expect(repo.read(linked ? 'notes/plan.md' : mine)).toBe('mine\n');
+  }
+});
+
+test('what a task turned from a file into a folder, and a folder with tracked files only, is merged', async () => {
+  const repo = new Repository({ files: { 'a.txt': 'one\n', 'folder/b.txt': 'b\n' } });
+  const folder = await repo.prepare();
+  rmSync(join(folder, 'a.txt'));
+  mkdirSync(join(folder, 'a.txt'));
+  writeFileSync(join(folder, 'a.txt/c.txt'), 'c\n');
+  rmSync(join(folder, 'folder'), { recursive: true });
+  writeFileSync(join(folder, 'folder'), 'a file now\n');
+  const { files } = await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' });
+  expect(files).toEqual(['a.txt', 'a.txt/c.txt', 'folder', 'folder/b.txt']);
+  expect(repo.read('a.txt/c.txt')).toBe('c\n');
 });
 
 const REFUSALS: [what: string, make: (repo: Repository, folder: string) => void, why: string][] = [
@@ -197,6 +283,16 @@ const REFUSALS: [what: string, make: (repo: Repository, folder: string) => void,
     'the worktree is on another branch',
     (repo, folder) => repo.gitIn(folder, 'checkout', '--quiet', '-b', 'else'),
     'on refs/heads/else, not on aiwg/task-0001',
+  ],
+  [
+    'the branch of the task is another name of main',
+    (repo) => repo.git('symbolic-ref', 'refs/heads/aiwg/task-0001', 'refs/heads/main'),
+    'on refs/heads/main, not on aiwg/task-0001',
+  ],
+  [
+    'the branch of the task is checked out in the project too',
+    (repo) => repo.git('checkout', '--quiet', '--ignore-other-worktrees', 'aiwg/task-0001'),
+    'aiwg/task-0001 is checked out in /',
   ],
   [
     'the worktree is in a bisect',
@@ -227,6 +323,61 @@ test('a task without a worktree has no diff and no merge', async () => {
   expect(await refused(repo)).toMatchObject({ code: 'NOT_FOUND' });
   await repo.prepare();
   expect(await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).toMatchObject({ merged: false });
+});
+
+test('a merge is committed, whatever the branch’s own options for merges are', async () => {
+  const repo = new Repository();
+  await repo.withCommit();
+  repo.git('config', 'branch.main.mergeOptions', '--no-commit --squash --ff-only');
+  const { commit, files } = await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' });
+  expect(files).toEqual(['new.txt']);
+  expect(repo.git('rev-parse', 'HEAD', 'HEAD^2').split('\n')).toEqual([
+    commit,
+    repo.git('rev-parse', 'aiwg/task-0001'),
+  ]);
+  expect(repo.has('.git/MERGE_HEAD')).toBe(false);
+});
+
+const BEGUN: [what: string, branch: string][] = [
+  ['of another branch', 'feature'],
+  ['of the same one', 'aiwg/task-0001'],
+];
+test.each(BEGUN)('a merge that a person begins meanwhile, %s, is left alone', async (_, branch) => {
+  const repo = new Repository();
+  repo.git('checkout', '--quiet', '-b', 'feature');
+  repo.write('a.txt', 'feature\n');
+  repo.git('commit', '--quiet', '--all', '-m', 'feature');
+  repo.git('checkout', '--quiet', 'main');
+  await repo.withCommit();
+  // Where the daemon begins its own, the person is faster.
+  const faster = join(repo.base, 'faster');
+  mkdirSync(faster);
+  const real = `${repo.git('--exec-path')}/git`;
+  const person = `"${real}" merge --no-ff --no-commit ${branch} && echo mine > a.txt && "${real}" add a.txt`;
+  writeFileSync(
+    join(faster, 'git'),
+    `#!/bin/sh\ncase " $* " in *" merge --quiet "*) (${person}) >/dev/null 2>&1;; esac\nexec "${real}" "$@"\n`,
+    { mode: 0o755 },
+  );
+  repo.env['PATH'] = `${faster}:${repo.env['PATH']}`;
+  const { message } = await refused({ worktrees: repo.open() });
+  expect(message).toContain('You have not concluded your merge');
+  expect(repo.read('.git/MERGE_HEAD').trim()).toBe(repo.git('rev-parse', branch));
+  expect(repo.git('show', ':a.txt')).toBe('mine');
+});
+
+test('a merge is refused where a person began one while the rest was committed', async () => {
+  const repo = new Repository({ files: { 'a.txt': 'one\n', '.gitattributes': '*.slow filter=slow\n' } });
+  const folder = await repo.prepare();
+  repo.git('branch', 'feature', repo.git('commit-tree', 'main^{tree}', '-p', 'main', '-m', 'feature'));
+  repo.git(
+    'config',
+    'filter.slow.clean',
+    `cd ${repo.top} && env -u GIT_DIR -u GIT_WORK_TREE -u GIT_INDEX_FILE git merge --quiet --no-ff --no-commit feature; cat`,
+  );
+  writeFileSync(join(folder, 'rest.slow'), 'rest\n');
+  expect((await refused(repo)).message).toContain('a merge is in progress');
+  expect(repo.read('.git/MERGE_HEAD').trim()).toBe(repo.git('rev-parse', 'feature'));
 });
 
 test('a merge that has begun is let finish when the daemon stops', async () => {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -261,6 +262,45 @@ test('a repository that was moved, with a worktree in it, goes on', async () => 
   expect(repo.gitIn(folder, 'log', '-1', '--format=%s')).toBe('work of task-0001');
 });
 
+test('a project that was copied, with a worktree in it, goes on without touching the original', async () => {
+  const repo = new Repository();
+  const folder = await repo.withCommit();
+  const copy = join(repo.base, 'copy');
+  cpSync(repo.top, copy, { recursive: true, verbatimSymlinks: true });
+  const links = (top: string): string[] =>
+    ['.aiwg/working/task-0001/.git', '.git/worktrees/task-0001/gitdir'].map((file) =>
+      readFileSync(join(top, file), 'utf8').trim(),
+    );
+  const before = links(repo.top);
+  const copied = repo.open(copy);
+  expect((await copied.list())[0]?.why).toContain('git worktree repair would mix the two up');
+  const second = await copied.prepare({ owner: 'task-0001', cwd: null, options: PLAIN });
+  expect(second.path).toBe(join(copy, '.aiwg/working/task-0001'));
+  expect(links(repo.top)).toEqual(before);
+  expect(links(copy)).toEqual(before.map((line) => line.replace(repo.top, copy)));
+  repo.gitIn(second.path, 'commit', '--quiet', '--allow-empty', '-m', 'work in the copy');
+  expect(repo.git('log', '-1', '--format=%s', 'aiwg/task-0001')).toBe('work of task-0001');
+  expect(repo.gitIn(copy, 'log', '-1', '--format=%s', 'aiwg/task-0001')).toBe('work in the copy');
+  expect(await repo.prepare()).toBe(folder);
+  expect(links(repo.top)).toEqual(before);
+});
+
+test('a copy of a linked worktree does not take the worktrees of its original over', async () => {
+  const repo = new Repository();
+  const linked = join(repo.base, 'linked');
+  repo.git('worktree', 'add', '--quiet', linked);
+  mkdirSync(join(linked, '.aiwg'));
+  const { path } = await repo.open(linked).prepare({ owner: 'task-0001', cwd: null, options: PLAIN });
+  const copy = join(repo.base, 'copy');
+  cpSync(linked, copy, { recursive: true });
+  const again = repo.open(copy).prepare({ owner: 'task-0001', cwd: null, options: PLAIN });
+  expect(await refusal(again)).toMatchObject({
+    code: 'INVALID_PARAMS',
+    message: expect.stringContaining(`is a copy of the worktree ${path}`),
+  });
+  expect(repo.gitIn(path, 'rev-parse', '--show-toplevel')).toBe(path);
+});
+
 test('a kill -9 at any moment of making one leaves nothing that the next call cannot mend', async () => {
   const files = Object.fromEntries(
     Array.from({ length: 300 }, (_, index) => [`f/${index}.txt`, `${index}\n`]),
@@ -299,6 +339,57 @@ test('a kill -9 at any moment of making one leaves nothing that the next call ca
   expect(await repo.keptBecause()).toBeNull();
   expect(repo.branches()).toEqual(['main']);
 }, 120_000);
+
+test('what a person puts in the place of one that could not be made again is kept, and used', async () => {
+  const repo = new Repository();
+  const folder = await repo.withCommit();
+  repo.git('worktree', 'remove', folder);
+  repo.git('config', 'filter.f.smudge', 'exit 1');
+  repo.git('config', 'filter.f.required', 'true');
+  repo.write('.git/info/attributes', '* filter=f\n');
+  expect((await refusal(repo.prepare())).message).toContain('smudge filter f failed');
+  rmSync(join(repo.top, '.git/info/attributes'));
+  repo.git('worktree', 'add', '--quiet', folder, 'aiwg/task-0001');
+  writeFileSync(join(folder, 'mine.txt'), 'mine');
+  expect(await repo.seen()).toMatchObject({ state: 'dirty', why: 'uncommitted changes: mine.txt' });
+  expect(await repo.keptBecause()).toBe('uncommitted changes: mine.txt');
+  expect(await repo.prepare()).toBe(folder);
+  expect(readFileSync(join(folder, 'mine.txt'), 'utf8')).toBe('mine');
+  expect((await repo.worktrees.diff('task-0001')).files.map(({ path }) => path)).toEqual([
+    'mine.txt',
+    'new.txt',
+  ]);
+});
+
+test('a branch that another project in the repository makes in the same moment stays', async () => {
+  const repo = new Repository({ files: { 'a/x.txt': 'x', 'b/y.txt': 'y' } });
+  const projects = ['a', 'b'].map((name) => {
+    mkdirSync(join(repo.top, name, '.aiwg'));
+    return repo.open(join(repo.top, name));
+  });
+  // Both have looked before either begins.
+  const real = `${repo.git('--exec-path')}/git`;
+  const slow = join(repo.base, 'slow');
+  mkdirSync(slow);
+  const gate = join(repo.base, 'gate');
+  writeFileSync(
+    join(slow, 'git'),
+    `#!/bin/sh\ncase " $* " in *" worktree add "*|*" update-ref --create-reflog "*) echo >> ${gate}
+while [ "$(wc -l < ${gate})" -lt 2 ]; do sleep 0.02; done;; esac\nexec "${real}" "$@"\n`,
+    { mode: 0o755 },
+  );
+  repo.env['PATH'] = `${slow}:${repo.env['PATH']}`;
+  const request = { owner: 'task-0001', cwd: null, options: PLAIN };
+  const again = ['a', 'b'].map((name) => repo.open(join(repo.top, name)));
+  const answers = await Promise.allSettled(again.map((worktrees) => worktrees.prepare(request)));
+  const winner = answers.findIndex(({ status }) => status === 'fulfilled');
+  expect(answers.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+  expect(repo.branches()).toEqual(['aiwg/task-0001', 'main']);
+  expect((await projects[winner]!.list())[0]).toMatchObject({ state: 'clean' });
+  expect(await projects[1 - winner]!.list()).toEqual([]);
+  const late = await refusal(projects[1 - winner]!.prepare(request));
+  expect(late.message).toContain('branch aiwg/task-0001 that the daemon did not make');
+}, 30_000);
 
 test('one that was half made and never asked for again can be pruned', async () => {
   const repo = new Repository();

@@ -30,6 +30,17 @@ describe('prune removes', () => {
     expect(repo.branches()).toEqual(['main', 'other']);
   });
 
+  test('one in which a bare repository is a file of the project’s', async () => {
+    const repo = new Repository();
+    repo.git('init', '--quiet', '--bare', 'testdata/x.git');
+    repo.write('testdata/x.git/refs/heads/.keep', '');
+    repo.write('testdata/x.git/objects/.keep', '');
+    repo.git('add', '.');
+    repo.git('commit', '--quiet', '-m', 'a fixture');
+    expect(existsSync(join(await repo.prepare(), 'testdata/x.git/objects'))).toBe(true);
+    expect(await repo.keptBecause()).toBeNull();
+  });
+
   test('ignored files along with it, and what is left where the folder is gone', async () => {
     const repo = new Repository({ files: { '.gitignore': 'build/\n' } });
     const folder = await repo.prepare();
@@ -134,6 +145,16 @@ describe('prune keeps', () => {
       'deep/vendor is a repository of its own',
     ],
     [
+      'a bare repository in an ignored folder',
+      (repo, folder) => {
+        mkdirSync(join(folder, 'deep'));
+        writeFileSync(join(folder, 'deep/.gitignore'), '*\n');
+        repo.gitIn(folder, 'init', '--quiet', '--bare', 'deep/remote.git');
+        repo.gitIn(folder, 'push', '--quiet', 'deep/remote.git', 'HEAD:refs/heads/x');
+      },
+      'deep/remote.git is a repository of its own',
+    ],
+    [
       'one that was made a repository of its own',
       (repo, folder) => {
         rmSync(join(folder, '.git'));
@@ -151,6 +172,44 @@ describe('prune keeps', () => {
       'refs of its own',
       (repo, folder) => repo.gitIn(folder, 'update-ref', 'refs/worktree/kept', 'HEAD'),
       'refs of its own',
+    ],
+    [
+      'a branch that the project has checked out too',
+      (repo, folder) => {
+        repo.gitIn(folder, 'checkout', '--quiet', '--detach');
+        repo.git('checkout', '--quiet', 'aiwg/task-0001');
+      },
+      'its branch is checked out in /',
+    ],
+    [
+      'a branch that the project is rebasing',
+      (repo, folder) => {
+        repo.gitIn(folder, 'checkout', '--quiet', '--detach');
+        repo.git('checkout', '--quiet', 'aiwg/task-0001');
+        repo.git('-c', 'sequence.editor=echo break >', 'rebase', '--quiet', '--interactive', 'main');
+      },
+      'its branch is checked out in /',
+    ],
+    [
+      'a branch that is checked out elsewhere',
+      (repo, folder) => {
+        repo.gitIn(folder, 'checkout', '--quiet', '--detach');
+        repo.git('worktree', 'add', '--quiet', join(repo.base, 'else'), 'aiwg/task-0001');
+      },
+      '/else',
+    ],
+    [
+      'a branch that is another name of main',
+      (repo) => repo.git('symbolic-ref', 'refs/heads/aiwg/task-0001', 'refs/heads/main'),
+      'its branch is a symbolic ref to refs/heads/main',
+    ],
+    [
+      'a commit that another name of its branch seems to have',
+      (repo, folder) => {
+        repo.gitIn(folder, 'commit', '--quiet', '--allow-empty', '-m', 'x');
+        repo.git('symbolic-ref', 'refs/heads/look', 'refs/heads/aiwg/task-0001');
+      },
+      'the symbolic ref refs/heads/look leads to its branch',
     ],
     [
       'one whose record is damaged',
@@ -173,6 +232,35 @@ describe('prune keeps', () => {
     expect((await repo.worktrees.prune({ dryRun: true })).kept[0]?.why).toContain(why);
     expect(await repo.keptBecause()).toContain(why);
     expect([files(), repo.branches()]).toEqual(before);
+  });
+
+  test('the branch of a worktree that is gone, where it is checked out', async () => {
+    const repo = new Repository();
+    const folder = await repo.withCommit();
+    repo.git('worktree', 'remove', folder);
+    repo.git('checkout', '--quiet', 'aiwg/task-0001');
+    repo.git('branch', 'other');
+    expect((await repo.seen()).why).toBe(`its branch is checked out in ${repo.top}`);
+    expect(await repo.keptBecause()).toBe(`its branch is checked out in ${repo.top}`);
+    expect(repo.git('status', '--porcelain')).toBe('');
+    expect(repo.git('log', '-1', '--format=%s')).toBe('work of task-0001');
+    repo.git('checkout', '--quiet', 'main');
+    expect(await repo.keptBecause()).toBeNull();
+    expect(repo.branches()).toEqual(['main', 'other']);
+  });
+
+  test('a branch that is made another name of main, or is checked out, in the last moment', async () => {
+    const repo = new Repository();
+    await repo.prepare();
+    const ref = 'refs/heads/aiwg/task-0001';
+    repo.beforeRemoval = { asked: 2, act: () => repo.git('symbolic-ref', ref, 'refs/heads/main') };
+    expect(await repo.keptBecause()).toBe(
+      'the worktree is gone, but its branch is a symbolic ref to refs/heads/main',
+    );
+    expect(repo.branches()).toEqual(['aiwg/task-0001', 'main']);
+    repo.git('symbolic-ref', '--delete', ref);
+    expect(await repo.keptBecause()).toBeNull();
+    expect(repo.branches()).toEqual(['main']);
   });
 
   test('one that a task takes up in the last moment', async () => {

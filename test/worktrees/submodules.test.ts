@@ -1,7 +1,16 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Repository } from './repository.js';
+import { PLAIN, Repository } from './repository.js';
 
 const LOCAL = ['-c', 'protocol.file.allow=always'];
 
@@ -43,6 +52,31 @@ test('submodules are checked out from what the project has, those within them to
   expect(repo.git('status', '--porcelain')).toBe('');
   expect(repo.gitIn(join(repo.top, 'lib/outer/in side'), 'worktree', 'list').split('\n')).toHaveLength(1);
   expect(repo.gitIn(join(repo.top, 'lib/outer'), 'worktree', 'list').split('\n')).toHaveLength(1);
+});
+
+test('those of a project that was copied lead to the copy’s own repositories, and of one that was moved too', async () => {
+  const repo = nested();
+  const folder = await repo.prepare();
+  const places = ['lib/outer', 'lib/outer/in side'];
+  const commonDirs = (top: string): string[] =>
+    places.map((place) =>
+      repo.gitIn(join(top, place), 'rev-parse', '--path-format=absolute', '--git-common-dir'),
+    );
+  const before = commonDirs(folder);
+  const copy = join(repo.base, 'copy');
+  cpSync(repo.top, copy, { recursive: true, verbatimSymlinks: true });
+  const request = { owner: 'task-0001', cwd: null, options: PLAIN };
+  const { path } = await repo.open(copy).prepare(request);
+  expect(commonDirs(path)).toEqual(before.map((dir) => dir.replace(repo.top, copy)));
+  expect(commonDirs(folder)).toEqual(before);
+  repo.gitIn(join(path, 'lib/outer'), 'commit', '--quiet', '--allow-empty', '-m', 'in the copy');
+  expect(repo.gitIn(join(folder, 'lib/outer'), 'log', '-1', '--format=%s')).toBe('with inner');
+  const moved = join(repo.base, 'moved');
+  renameSync(repo.top, moved);
+  const worktrees = repo.open(moved);
+  const after = await worktrees.prepare(request);
+  expect(commonDirs(after.path)).toEqual(before.map((dir) => dir.replace(repo.top, moved)));
+  expect(await worktrees.prune({})).toEqual({ removed: ['task-0001'], kept: [] });
 });
 
 test('without them, and where the project has not checked them out, their folders are empty', async () => {

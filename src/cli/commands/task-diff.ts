@@ -11,7 +11,7 @@ export async function run(context: Context): Promise<number | undefined> {
     output.document(answer);
     return 0;
   }
-  if (answer.notes !== '') output.problem(`Not all could be looked at: ${visibleText(answer.notes)}`);
+  if (answer.notes !== '') output.problem(visibleText(answer.notes));
   if (options.stat === true) for (const line of statLines(answer, output.paint)) output.line(line);
   else if (answer.diff === '' && output.terminal) output.line('No changes');
   // A pipe gets it as it is, to be applied elsewhere.
