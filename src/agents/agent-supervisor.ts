@@ -199,7 +199,8 @@ export class AgentSupervisor {
     const [submitted] = (await store.submit([task])) as [Submitted];
     if (!submitted.deduped) {
       const facts = { ...task, id: submitted.id, attempt: 0 };
-      this.#events.queued(facts, task.runAt === null ? this.holdOf({ ...facts, runAt: null }) : task);
+      const ready = { ...facts, runAt: null, outside: task.launch?.outside === true };
+      this.#events.queued(facts, task.runAt === null ? this.holdOf(ready) : task);
       this.#wakeFor(task);
     }
     return { taskId: submitted.id, state: submitted.state, deduped: submitted.deduped };
@@ -271,8 +272,10 @@ export class AgentSupervisor {
   }
 
   /** Why a queued task does not start although it is ready: its agent is kept back, by a limit or for want of money. */
-  holdOf(task: Pick<StoredTask, 'agent' | 'runAt'> & { state?: TaskState }): Hold | undefined {
-    return this.#admission.holdOf({ state: 'queued', ...task });
+  holdOf(
+    task: Pick<StoredTask, 'agent' | 'runAt'> & { state?: TaskState; outside?: boolean },
+  ): Hold | undefined {
+    return this.#admission.holdOf({ state: 'queued', outside: false, ...task });
   }
 
   /** What the store does not know yet of a running task. */

@@ -82,10 +82,12 @@ const NOTHING_PREPARED: Prepared = { folder: null, allowed: [] };
  */
 export function prepareAttempt(
   { task, past }: Claim,
-  { config }: Agent,
+  terms: Pick<LaunchTerms, 'agent' | 'asked'>,
   { workspaces, questions }: AttemptContext,
 ): Promise<Prepared> | undefined {
-  const isolated = config.isolation === 'worktree';
+  const { config } = terms.agent;
+  const isolating = isolatingAgent(terms);
+  const isolated = isolating !== undefined;
   const asks = config.approvals === 'gate' && questions !== undefined;
   if (!isolated && !asks) return undefined;
   const prepare = async (): Promise<Prepared> => {
@@ -96,7 +98,7 @@ export function prepareAttempt(
       (await workspaces?.prepare({
         owner: past?.root ?? task.id,
         cwd: task.cwd,
-        options: config.worktree ?? NO_COPIES,
+        options: isolating.config.worktree ?? NO_COPIES,
       }));
     const allowed = asks ? await questions.allowed(task.id) : [];
     return { folder: place ? place.folder : null, allowed };
@@ -105,6 +107,14 @@ export function prepareAttempt(
     const final = error instanceof AiwgdError && error.code === 'INVALID_PARAMS';
     throw final || error instanceof LaunchRefused ? error : new LaunchFault(error);
   });
+}
+
+/**
+ * The agent for whose sake the work is done in a worktree, undefined where it is not: the one that the task names, or
+ * else the one that stands in for it.
+ */
+export function isolatingAgent({ agent, asked }: Pick<LaunchTerms, 'agent' | 'asked'>): Agent | undefined {
+  return [asked, agent].find((one) => one?.config.isolation === 'worktree');
 }
 
 const NO_COPIES = { submodules: true, untracked: 'none', copy: [] } as const;
