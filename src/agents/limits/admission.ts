@@ -93,6 +93,7 @@ export class Admission {
     this.#unknown = sums.unknown > 0;
     this.#budget.load(sums.spentUsd, sums.byRule, this.#now);
     this.#pauses.load(this.#file.read());
+    this.#forgetPauses();
     // Those pauses hold tasks back that are ready; what waits for others goes on.
     await this.#wakeWaiting('rate_limit');
   }
@@ -101,11 +102,17 @@ export class Admission {
   reconfigure(settings: AdmissionSettings, agents: AgentsConfig): void {
     this.#maxParallel = settings.maxParallel;
     this.#catalogue = new AgentCatalogue(agents);
+    this.#forgetPauses();
     // Another agent may take over now.
     void this.#wakeWaiting('rate_limit');
     if (!this.#budget.rebound(settings.budget, this.#now)) return;
     this.#tellBudget();
     void this.#wakeWaiting('budget');
+  }
+
+  /** Pauses of programs that no agent runs any more. */
+  #forgetPauses(): void {
+    this.#pauses.keepOnly(new Set([...this.#catalogue.all()].map(({ config }) => pauseKey(config))));
   }
 
   /** What may be claimed now; null for nothing, and where only commands could be, but none waits. */
