@@ -389,11 +389,11 @@ export class TaskRun {
   #tell(settlement: Settlement, durationMs: number | null): void {
     const { events } = this.#deps;
     const { task } = this.claim;
-    if (settlement.kind === 'finish') events.ended(task, this.#withTotal(settlement.outcome), durationMs);
-    else if (this.permit === undefined && settlement.release.waitReason !== null)
-      events.queued(task, settlement.release);
-    else if (settlement.release.runAt !== null)
-      events.retrying(task, settlement.release.error, settlement.release.runAt);
+    if (settlement.kind === 'finish')
+      return events.ended(task, this.#withTotal(settlement.outcome), durationMs);
+    const { waitReason, runAt, error } = settlement.release;
+    if (this.permit === undefined && waitReason !== null) events.waits(task, { waitReason, runAt });
+    else if (runAt !== null) events.retrying(task, error, runAt);
     else events.queued(task);
   }
 }
