@@ -90,6 +90,7 @@ export function prepareAttempt(
       isolated &&
       (await workspaces?.prepare({
         owner: past?.root ?? task.id,
+        conversation: task.conversation,
         cwd: task.cwd,
         options: config.worktree ?? NO_COPIES,
       }));

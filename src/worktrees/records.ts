@@ -24,6 +24,8 @@ export interface WorktreeRecord {
   owner: string;
   /** When that task was submitted; null where nobody said. */
   taskCreatedAt: string | null;
+  /** The conversation whose tasks work in it: its first task may be forgotten before it ends. Null for none. */
+  conversation: string | null;
   branch: string;
   /** The commit from which the task started. */
   base: string;
