@@ -38,6 +38,8 @@ const MERGE = [
   '--no-stat',
   '--no-squash',
   '--no-autostash',
+  // Nobody is there to be asked for a passphrase.
+  '--no-gpg-sign',
 ];
 const NO_IDENTITY =
   'git does not know who commits. Tell it: git config --global user.name "Your Name", git config --global user.email you@example.com.';
@@ -114,6 +116,11 @@ async function commitRest(git: Git, place: Place, record: WorktreeRecord, prompt
   }
   await using taken = await snapshot(git, place, record, { keep: true });
   if (taken.notes !== '') throw conflict(`Not all of ${place.path} can be committed: ${taken.notes}`);
+  if (taken.dirtySubmodules.length > 0) {
+    throw conflict(
+      `Submodules in ${place.path} have changes that are not committed in them: ${taken.dirtySubmodules.map(textOf).join(', ')}. Commit them there, on a branch, then merge.`,
+    );
+  }
   const within = { cwd: place.path, env: taken.env };
   const stranger = await unknownRepository(git, within, record);
   if (stranger !== undefined) {

@@ -325,10 +325,12 @@ test('a task without a worktree has no diff and no merge', async () => {
   expect(await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).toMatchObject({ merged: false });
 });
 
-test('a merge is committed, whatever the branch’s own options for merges are', async () => {
+test('a merge is committed and not signed, whatever the settings for merges are', async () => {
   const repo = new Repository();
   await repo.withCommit();
   repo.git('config', 'branch.main.mergeOptions', '--no-commit --squash --ff-only');
+  repo.git('config', 'commit.gpgSign', 'true');
+  repo.git('config', 'gpg.program', 'false');
   const { commit, files } = await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' });
   expect(files).toEqual(['new.txt']);
   expect(repo.git('rev-parse', 'HEAD', 'HEAD^2').split('\n')).toEqual([
