@@ -48,19 +48,33 @@ export async function prepareWorktree(
   const inside = folderWithin(repository, cwd);
   records.makeFolder();
   const path = records.realPathOf(owner);
-  const known = records.read(owner);
-  const record = known === undefined ? known : asFound(repository, known, path);
-  if (record !== undefined && record !== known) records.write(record);
+  const record = readAsFound(records, repository, owner, path);
   checkSameTask(record, createdAt, path);
   if (record?.state === 'making') await takeAway(shop, repository, record);
   if (record?.state !== 'ready' || !(await isUsable(shop, repository, record, path))) {
     await makeAnew(shop, { repository, path, owner, createdAt, record, options });
   }
-  const made = records.read(owner);
-  if (made !== undefined && conversation !== null && made.conversation !== conversation) {
-    records.write({ ...made, conversation });
-  }
+  noteConversation(records, owner, conversation);
   return { folder: workFolder(path, inside), path };
+}
+
+function readAsFound(
+  records: WorktreeRecords,
+  repository: Repository,
+  owner: string,
+  path: string,
+): WorktreeRecord | undefined {
+  const known = records.read(owner);
+  if (known === undefined) return undefined;
+  const record = asFound(repository, known, path);
+  if (record !== known) records.write(record);
+  return record;
+}
+
+function noteConversation(records: WorktreeRecords, owner: string, conversation: string | null): void {
+  const made = records.read(owner);
+  if (made === undefined || conversation === null || made.conversation === conversation) return;
+  records.write({ ...made, conversation });
 }
 
 /** Throws INVALID_PARAMS where the worktree is another task's than the one that was submitted at this time. */

@@ -19,10 +19,7 @@ export async function nestedRepository(
   let seen = 0;
   for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
     const entries = await entriesOf(at === '' ? Buffer.from(folder) : under(folder, at));
-    const names = new Set(entries.map(({ name }) => name));
-    if (at !== '' && BARE.every((name) => names.has(name)) && !tracked.has(`${at}/HEAD`)) {
-      return `${textOf(at)} is a repository of its own`;
-    }
+    if (isBare(at, entries) && !tracked.has(`${at}/HEAD`)) return `${textOf(at)} is a repository of its own`;
     for (const { name, isFolder } of entries) {
       seen += 1;
       if (seen > MOST_ENTRIES) return 'it has too many files to look for repositories among them';
@@ -32,6 +29,11 @@ export async function nestedRepository(
     }
   }
   return undefined;
+}
+
+function isBare(at: BytePath, entries: readonly { name: BytePath }[]): boolean {
+  const names = new Set(entries.map(({ name }) => name));
+  return at !== '' && BARE.every((name) => names.has(name));
 }
 
 async function entriesOf(place: Buffer): Promise<{ name: BytePath; isFolder: boolean }[]> {

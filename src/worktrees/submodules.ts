@@ -84,18 +84,13 @@ export async function removeSubmodules(
  * put there: to look at it would be to run the programs that its settings name.
  */
 export async function checkSubmodules(git: Git, place: Place, within = '', depth = 0): Promise<void> {
-  const { path, adminDir, repository, env } = place;
+  const { path, env } = place;
   const links = await gitlinks(git, folderText(path, within), within === '' ? env : {});
   for (const { path: local } of depth > MOST_DEPTH ? [] : links) {
     const inner = within === '' ? local : `${within}/${local}`;
     const mark = join(folderText(path, inner), '.git');
     if (lstatSync(mark, { throwIfNoEntry: false }) === undefined) continue;
-    const gitDir = textIn(mark)?.replace(/^gitdir: /u, '') ?? '';
-    const source = folderText(repository.top, inner);
-    const made = existsSync(under(source, '.git')) ? await adminDirOf(git, source, [mark]) : undefined;
-    // A task may have checked out one that the project has not: git keeps that with the worktree.
-    const own = `${join(adminDir ?? '', 'modules')}/`;
-    if (gitDir !== made && !resolve(dirname(mark), gitDir).startsWith(own)) {
+    if (!(await isOfSubmodule(git, place, inner, mark))) {
       throw new AiwgdError(
         'CONFLICT',
         `The .git of the submodule ${textOf(inner)} in ${path} does not lead to the project's repository of it, and is not looked at. If the project was moved, the next attempt of the task mends it; else save what you need of it and remove it.`,
@@ -103,6 +98,19 @@ export async function checkSubmodules(git: Git, place: Place, within = '', depth
     }
     await checkSubmodules(git, place, inner, depth + 1);
   }
+}
+
+async function isOfSubmodule(
+  git: Git,
+  { adminDir, repository }: Place,
+  inner: string,
+  mark: string,
+): Promise<boolean> {
+  const gitDir = textIn(mark)?.replace(/^gitdir: /u, '') ?? '';
+  // A task may have checked out one that the project has not: git keeps that with the worktree.
+  if (resolve(dirname(mark), gitDir).startsWith(`${join(adminDir ?? '', 'modules')}/`)) return true;
+  const source = folderText(repository.top, inner);
+  return existsSync(under(source, '.git')) && gitDir === (await adminDirOf(git, source, [mark]));
 }
 
 /** What a repository keeps of the worktree whose file `.git` is, or was, one of these. */

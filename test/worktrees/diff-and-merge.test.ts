@@ -325,27 +325,58 @@ test('a task without a worktree has no diff and no merge', async () => {
   expect(await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).toMatchObject({ merged: false });
 });
 
-test('a merge is committed and not signed, whatever the settings for merges are', async () => {
+test.each([false, true])(
+  'a merge is committed and not signed, whatever the settings are (old git: %s)',
+  async (old) => {
+    const repo = new Repository();
+    await repo.withCommit();
+    if (old) useOldGit(repo);
+    repo.git('config', 'branch.main.mergeOptions', '--no-commit --squash --ff-only');
+    repo.git('config', 'commit.gpgSign', 'true');
+    repo.git('config', 'gpg.program', 'false');
+    const { commit, files } = await repo.open().merge({ owner: 'task-0001', prompt: 'x' });
+    expect(files).toEqual(['new.txt']);
+    expect(repo.git('rev-parse', 'HEAD', 'HEAD^2').split('\n')).toEqual([
+      commit,
+      repo.git('rev-parse', 'aiwg/task-0001'),
+    ]);
+    expect(repo.has('.git/MERGE_HEAD')).toBe(false);
+  },
+);
+
+test('a merge that finds the index locked changes nothing, also where it is locked in the last moment', async () => {
   const repo = new Repository();
   await repo.withCommit();
-  repo.git('config', 'branch.main.mergeOptions', '--no-commit --squash --ff-only');
-  repo.git('config', 'commit.gpgSign', 'true');
-  repo.git('config', 'gpg.program', 'false');
-  const { commit, files } = await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' });
-  expect(files).toEqual(['new.txt']);
-  expect(repo.git('rev-parse', 'HEAD', 'HEAD^2').split('\n')).toEqual([
-    commit,
-    repo.git('rev-parse', 'aiwg/task-0001'),
-  ]);
+  const before = stateOf(repo);
+  repo.write('.git/index.lock', '');
+  expect((await refused(repo)).message).toContain('git is at work in');
+  rmSync(join(repo.top, '.git/index.lock'));
+  const locking = join(repo.base, 'locking');
+  mkdirSync(locking);
+  const real = `${repo.git('--exec-path')}/git`;
+  writeFileSync(
+    join(locking, 'git'),
+    `#!/bin/sh\ncase " $* " in *" merge --quiet "*) touch .git/index.lock;; esac\nexec "${real}" "$@"\n`,
+    { mode: 0o755 },
+  );
+  const path = repo.env['PATH'];
+  repo.env['PATH'] = `${locking}:${path}`;
+  expect((await refused({ worktrees: repo.open() })).message).toContain('index.lock');
+  repo.env['PATH'] = path!;
+  rmSync(join(repo.top, '.git/index.lock'));
+  expect(stateOf(repo)).toEqual(before);
   expect(repo.has('.git/MERGE_HEAD')).toBe(false);
+  expect((await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).files).toEqual(['new.txt']);
 });
 
-const BEGUN: [what: string, branch: string][] = [
-  ['of another branch', 'feature'],
-  ['of the same one', 'aiwg/task-0001'],
+const BEGUN: [what: string, branch: string, old: boolean][] = [
+  ['of another branch', 'feature', false],
+  ['of another branch', 'feature', true],
+  ['of the same one', 'aiwg/task-0001', true],
 ];
-test.each(BEGUN)('a merge that a person begins meanwhile, %s, is left alone', async (_, branch) => {
+test.each(BEGUN)('a merge that a person begins meanwhile, %s, is left alone', async (_, branch, old) => {
   const repo = new Repository();
+  if (old) useOldGit(repo);
   repo.git('checkout', '--quiet', '-b', 'feature');
   repo.write('a.txt', 'feature\n');
   repo.git('commit', '--quiet', '--all', '-m', 'feature');
@@ -358,7 +389,7 @@ test.each(BEGUN)('a merge that a person begins meanwhile, %s, is left alone', as
   const person = `"${real}" merge --no-ff --no-commit ${branch} && echo mine > a.txt && "${real}" add a.txt`;
   writeFileSync(
     join(faster, 'git'),
-    `#!/bin/sh\ncase " $* " in *" merge --quiet "*) (${person}) >/dev/null 2>&1;; esac\nexec "${real}" "$@"\n`,
+    `#!/bin/sh\ncase " $* " in *" merge --quiet "*) (${person}) >/dev/null 2>&1;; esac\nPATH=$\{PATH#*:\}\nexec git "$@"\n`,
     { mode: 0o755 },
   );
   repo.env['PATH'] = `${faster}:${repo.env['PATH']}`;
