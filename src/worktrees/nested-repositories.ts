@@ -18,7 +18,7 @@ export async function nestedRepository(
   const waiting: BytePath[] = [''];
   let seen = 0;
   for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
-    const entries = await entriesOf(at === '' ? Buffer.from(folder) : under(folder, at));
+    const entries = await entriesOf(folder, at);
     if (isBare(at, entries) && !tracked.has(`${at}/HEAD`)) return `${textOf(at)} is a repository of its own`;
     for (const { name, isFolder } of entries) {
       seen += 1;
@@ -36,8 +36,9 @@ function isBare(at: BytePath, entries: readonly { name: BytePath }[]): boolean {
   return at !== '' && BARE.every((name) => names.has(name));
 }
 
-async function entriesOf(place: Buffer): Promise<{ name: BytePath; isFolder: boolean }[]> {
+async function entriesOf(folder: string, at: BytePath): Promise<{ name: BytePath; isFolder: boolean }[]> {
   const found: { name: BytePath; isFolder: boolean }[] = [];
+  const place = at === '' ? Buffer.from(folder) : under(folder, at);
   try {
     // Names as bytes; Node's types do not know of it.
     for await (const entry of await opendir(place, { encoding: 'latin1' })) {
