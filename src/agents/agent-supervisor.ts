@@ -198,7 +198,7 @@ export class AgentSupervisor {
     });
     const [submitted] = (await store.submit([task])) as [Submitted];
     if (!submitted.deduped) {
-      const facts = { ...task, id: submitted.id, attempt: 0 };
+      const facts = { ...task, id: submitted.id, attempt: 0, outside: task.launch?.outside === true };
       this.#events.queued(facts, task.runAt === null ? this.holdOf({ ...facts, runAt: null }) : task);
       this.#wakeFor(task);
     }

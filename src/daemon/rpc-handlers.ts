@@ -55,7 +55,8 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
       return { stopping: true };
     },
     'event.emit': ({ topic, payload = {}, ...given }, call) => {
-      const cause = given.cause ?? callingTask(call, project);
+      // An agent may not disown what it does.
+      const cause = callingTask(call, project) ?? given.cause;
       const event = { type: topic, source: 'rpc', payload, ...(cause === undefined ? {} : { cause }) };
       return { eventId: router.publish(event).id };
     },
