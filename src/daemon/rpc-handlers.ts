@@ -22,6 +22,7 @@ export interface HandlerParts extends TaskHandlerParts {
   clock: Clock;
   status(): Promise<ResultOf<'daemon.status'>>;
   reload(): Promise<ResultOf<'daemon.reload'>>;
+  doctor(): Promise<ResultOf<'daemon.doctor'>>;
   stop(wish: Omit<ParamsOf<'daemon.stop'>, 'pid'>): void;
 }
 
@@ -43,6 +44,7 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
     'spend.report': spendHandler(parts.store, parts.clock),
     ping: () => ({ pong: true, pid: process.pid, version: VERSION }),
     'daemon.status': () => parts.status(),
+    'daemon.doctor': () => parts.doctor(),
     'daemon.reload': () => parts.reload(),
     'daemon.stop': ({ pid, ...wish }) => {
       if (pid !== undefined && pid !== process.pid) {
