@@ -129,7 +129,10 @@ export interface OutputParser {
 
 /** What a parser knows of before the attempt. */
 export interface ParserContext {
+  /** Of the session that is gone on in. */
   baseline: SessionTotals | null;
+  /** That session: in another one the baseline means nothing. Null, or absent, where whatever it names is that. */
+  resumed?: string | null;
   /** Wall time in milliseconds since 1970, for what is told as from now; without it such a time stays unknown. */
   now?: (() => number) | undefined;
 }

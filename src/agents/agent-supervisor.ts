@@ -198,7 +198,7 @@ export class AgentSupervisor {
     });
     const [submitted] = (await store.submit([task])) as [Submitted];
     if (!submitted.deduped) {
-      const facts = { ...task, id: submitted.id, attempt: 0 };
+      const facts = { ...task, id: submitted.id, attempt: 0, outside: task.launch?.outside === true };
       this.#events.queued(facts, task.runAt === null ? this.holdOf({ ...facts, runAt: null }) : task);
       this.#wakeFor(task);
     }
@@ -279,11 +279,6 @@ export class AgentSupervisor {
   live(taskId: string): LiveAttempt | undefined {
     const run = this.#runs.get(taskId);
     return run?.phase === 'running' ? run.live : undefined;
-  }
-
-  /** Whether somebody outside set off a task that runs. */
-  isFromOutside(taskId: string): boolean {
-    return this.#runs.get(taskId)?.claim.launch?.outside === true;
   }
 
   async status(): Promise<DaemonStatus['subsystems']['supervisor']> {

@@ -41,6 +41,7 @@ export interface AttemptContext {
 /** Who carries out a claim, and on what terms. */
 export interface LaunchTerms extends ResolvedAgent {
   input: string;
+  asked: Agent | undefined;
   /** What the attempt may cost, and is set aside for it; null for no bound. */
   reservedUsd: number | null;
 }
@@ -60,6 +61,8 @@ export interface BegunAttempt {
   folder: string;
   /** What was set aside for it; null where no budget holds. */
   reservedUsd: number | null;
+  /** The agent that the task names, where another one carries it out. */
+  asked: Agent | undefined;
 }
 
 /** What had to be made or looked up before the launch. */
@@ -121,7 +124,7 @@ export function launchAttempt(
     subAgent,
     maxBudgetUsd: reservedUsd,
     baseline: claim.baseline,
-    outside: launch?.outside ?? false,
+    outside: task.outside,
     allowed: prepared.allowed,
   });
   const { program, args, stdin, staysOpen = false } = prepare;
@@ -144,7 +147,7 @@ export function launchAttempt(
     agent: config,
   };
   const attempt = Attempt.launch(plan, request, attemptDeps(claim, deps));
-  return { attempt, agent, folder, reservedUsd };
+  return { attempt, agent, folder, reservedUsd, asked: terms.asked };
 }
 
 function environmentOf(
@@ -198,6 +201,7 @@ export function adoptAttempt(
       agent,
       folder: folder ?? task.cwd ?? deps.projectRoot,
       reservedUsd: reservedUsd ?? null,
+      asked: catalogue.resolve(task.agent)?.agent,
     };
   } catch (error) {
     deps.log.error({ taskId: task.id, error: messageOf(error) }, 'An attempt cannot be taken over');
@@ -237,19 +241,21 @@ function outputOf(folder: string): number {
 }
 
 function planOf(
-  { task, attemptId, baseline }: Claim,
+  claim: Claim,
   config: AgentConfig,
   provider: AgentProvider,
   settings: AttemptSettings,
   deps: AttemptContext,
 ): AttemptPlan {
+  const { task, attemptId, baseline } = claim;
   const { stall_minutes: stall, keep_background: keepBackground = false } = config;
+  const { resume: resumed } = attemptPrompt(claim, provider, '');
   return {
     taskId: task.id,
     attemptId,
     attempt: task.attempt,
     folder: deps.attemptFolder(task.id, task.attempt),
-    parser: provider.createParser({ baseline, now: () => deps.clock.now() }),
+    parser: provider.createParser({ baseline, resumed, now: () => deps.clock.now() }),
     answerLine: provider.answerLine?.bind(provider),
     ruleId: task.ruleId,
     causedBy: task.causedBy,

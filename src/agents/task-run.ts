@@ -18,7 +18,7 @@ import { chargeFor, withCharge } from './charge.js';
 import { agentOf } from './command-task.js';
 import type { FaultReport } from './fault-report.js';
 import { LaunchFault } from './launcher.js';
-import type { Circumstances, Permit } from './limits/permit.js';
+import { type Circumstances, type Permit, permitOf } from './limits/permit.js';
 import { refusedEnd } from './refused-end.js';
 import { writeResultFile } from './result-file.js';
 import { asCancelled, cutOff, notAccepted, type Settlement, settle, untouched } from './retry-policy.js';
@@ -26,7 +26,7 @@ import type { SettlementWriter } from './settlement-writer.js';
 import type { ShortCommands } from './short-command.js';
 import { noteSurprises } from './surprises.js';
 import type { Verification } from './verification.js';
-import { progressAt, verificationOf, WorkCheck } from './work-check.js';
+import { endLeftCheck, progressAt, verificationOf, WorkCheck } from './work-check.js';
 
 /** What the supervisor knows of a running attempt before the store does. */
 export interface LiveAttempt {
@@ -84,7 +84,6 @@ export class TaskRun {
   #leaving = false;
   #lost = false;
   #detached = false;
-  /** What was stored, if anything. */
   settlement: Settlement | undefined;
   /** Never rejects. */
   readonly done: Promise<void>;
@@ -111,7 +110,7 @@ export class TaskRun {
       const resolved = agentOf(claim, permit.by);
       agentName = resolved?.agent.name ?? null;
       if (resolved === undefined) throw new AiwgdError('INTERNAL_ERROR', 'Nobody was found for the task');
-      const terms = { ...resolved, reservedUsd: permit.reservedUsd };
+      const terms = { ...resolved, reservedUsd: permit.reservedUsd, asked: permit.asked };
       const begin = (run: TaskRun): Promise<Ending> => run.#launch(terms);
       return new TaskRun(claim, settings, deps, { agentName, permit, begin });
     } catch (error) {
@@ -135,17 +134,18 @@ export class TaskRun {
     cancelRequested: boolean,
   ): TaskRun {
     const begun = adoptAttempt(claim, catalogue, settings, deps);
-    const permit = begun && {
-      by: { agent: begun.agent, subAgent: null },
-      reservedUsd: begun.reservedUsd,
-      standsIn: false,
-    };
     const run = new TaskRun(claim, settings, deps, {
       agentName: begun?.agent.name ?? null,
-      permit,
-      begin: (self) => {
+      permit: begun && permitOf(begun),
+      begin: async (self) => {
         self.#begun = begun;
-        return begun?.attempt.done ?? withoutAttempt(claim, settings, deps, cancelRequested);
+        if (begun === undefined) return withoutAttempt(claim, settings, deps, cancelRequested);
+        const checked = verificationOf(claim, begun) !== undefined;
+        const [end] = await Promise.all([
+          begun.attempt.done,
+          checked && endLeftCheck(deps, begun.attempt.id),
+        ]);
+        return end;
       },
     });
     if (begun !== undefined && cancelRequested) run.cancel();

@@ -1,13 +1,19 @@
+import type { Log } from '../platform/log.js';
+import { messageOf } from '../protocol/errors.js';
 import type { TaskProgress } from '../protocol/task.js';
 import type { Claim } from '../tasks/task-store.js';
 import type { BegunAttempt } from './begin-attempt.js';
 import type { ShortCommands } from './short-command.js';
 import { DEFAULT_ROUNDS, type Feedback, parseFeedback, type Verification, verify } from './verification.js';
 
-/** What judges the work of an attempt; undefined where nothing does. The task's own goes before its agent's. */
-export function verificationOf({ launch }: Claim, { agent }: BegunAttempt): Verification | undefined {
+/**
+ * What judges the work of an attempt; undefined where nothing does. The task's own goes first, then that of the agent
+ * which the task names, then that of the one which stood in for it.
+ */
+export function verificationOf({ launch }: Claim, { agent, asked }: BegunAttempt): Verification | undefined {
   if (launch?.verify !== undefined) return launch.verify;
-  const { verify: command, verify_rounds: rounds = DEFAULT_ROUNDS } = agent.config;
+  const { config } = asked?.config.verify ? asked : agent;
+  const { verify: command, verify_rounds: rounds = DEFAULT_ROUNDS } = config;
   return command ? { command, rounds } : undefined;
 }
 
@@ -40,15 +46,12 @@ export class WorkCheck {
     const { task, feedback } = this.#claim;
     const { attempt, agent, folder } = this.#begun;
     const earlier = feedback === null ? undefined : parseFeedback(feedback);
-    const mark = `check-${attempt.id}`;
     try {
-      // Left by a daemon that was killed in the middle of it.
-      await this.#commands.endLeft([mark]);
       return await verify(
         this.#commands,
         {
           verification: this.#verification,
-          mark,
+          mark: markOf(attempt.id),
           taskId: task.id,
           folder,
           env: agent.config.env ?? {},
@@ -62,6 +65,25 @@ export class WorkCheck {
       if (this.#over.signal.aborted) return 'aborted';
       throw error;
     }
+  }
+}
+
+function markOf(attemptId: string): string {
+  return `check-${attemptId}`;
+}
+
+/** Ends what a daemon has left that was killed in the middle of judging this attempt. Never rejects. */
+export async function endLeftCheck(
+  { commands, log }: { commands: ShortCommands; log: Log },
+  attemptId: string,
+): Promise<void> {
+  try {
+    await commands.endLeft([markOf(attemptId)]);
+  } catch (error) {
+    log.warn(
+      { attemptId, error: messageOf(error) },
+      'What an earlier daemon ran to judge work cannot be ended',
+    );
   }
 }
 

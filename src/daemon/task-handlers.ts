@@ -48,22 +48,24 @@ export function taskHandlers({ project, store, supervisor, files }: TaskHandlerP
     const { tasks, nextCursor } = await store.list({ ...filter, limit });
     return { tasks: tasks.map((task) => listedTask(task, presentOf(task))), nextCursor };
   };
+  const isFromOutside = async (id: string): Promise<boolean> => (await store.get(id))?.outside === true;
   /** With the task whose agent makes the call; what somebody outside has set off stays so. */
-  const asCalled = (submission: Submission, call: CallContext): Submission => {
+  const asCalled = async (submission: Submission, call: CallContext): Promise<Submission> => {
     const caller = callingTask(call, project);
-    const cause = submission.cause ?? caller;
+    // An agent may not disown what it does.
+    const cause = caller ?? submission.cause;
     if (cause === undefined) return submission;
-    const outside = [caller, cause].some((id) => id !== undefined && supervisor.isFromOutside(id));
+    const outside = await isFromOutside(cause);
     return { ...submission, cause, ...(outside ? { launch: { ...submission.launch, outside } } : {}) };
   };
   return {
     'task.submit': async ({ resume, ...request }, call) => {
       const original = resume === undefined ? undefined : await find(resume);
-      return supervisor.submit(asCalled(submissionOf(request, original), call));
+      return supervisor.submit(await asCalled(submissionOf(request, original), call));
     },
     'chat.send': async (params, call) => {
       const { conversation, submission } = chatSubmission(params);
-      return { conversation, taskId: (await supervisor.submit(asCalled(submission, call))).taskId };
+      return { conversation, taskId: (await supervisor.submit(await asCalled(submission, call))).taskId };
     },
     'task.cancel': async ({ taskId }) => ({ cancelled: await supervisor.cancel(taskId) }),
     'task.retry': async ({ taskId }) => supervisor.retry(taskId),

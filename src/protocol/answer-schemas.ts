@@ -47,6 +47,7 @@ export const taskSchema: Schema<Task> = object({
   source: oneOf(TASK_SOURCES),
   ruleId: nullableString,
   causedBy: nullableString,
+  outside: v.boolean(),
   conversation: nullableString,
   progress: v.nullable(progress),
 });

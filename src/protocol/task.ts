@@ -89,6 +89,8 @@ export interface Task {
   ruleId: string | null;
   /** Id of the event or task that brought this task about. */
   causedBy: string | null;
+  /** True where somebody outside set it off (a webhook, a message), or an earlier task of its conversation. */
+  outside: boolean;
   /** Name of the conversation it belongs to: its tasks go on in one session of the agent, one at a time. */
   conversation: string | null;
   /** Of a running task; null otherwise, and for agents that do not tell. */

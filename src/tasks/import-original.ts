@@ -76,6 +76,7 @@ function storedTask(
   return {
     id: core.id,
     prompt: core.prompt,
+    outside: task['outside'] === true,
     conversation: textOf(task['conversation']),
     agent: textOf(task['agent']),
     priority: wholeNumberOf(task['priority']) ?? 0,

@@ -23,7 +23,7 @@ export interface TaskLaunch {
   literals?: Record<string, string>;
   /** Run in place of an agent: program and arguments. The event as JSON is its stdin. */
   command?: string[];
-  /** True for a task that somebody outside set off (a webhook, a message): its agent gets the user's own settings only. */
+  /** True for a task that somebody outside set off. What follows it in its conversation counts as such too. */
   outside?: boolean;
   /** Program and arguments that judge the work after the agent says it is done, and how often it may mend it. */
   verify?: { command: string[]; rounds: number };

@@ -7,8 +7,9 @@ import type { Entry } from './memory-entry.js';
 export function enter(all: readonly Entry[], entry: Entry, conversation: string | null): void {
   entry.task.conversation = conversation;
   if (conversation === null) return;
-  const other = conversing(all, conversation).find(({ seq }) => seq !== entry.seq);
-  entry.root = other?.root ?? entry.seq;
+  const others = conversing(all, conversation).filter(({ seq }) => seq !== entry.seq);
+  entry.root = others[0]?.root ?? entry.seq;
+  entry.task.outside ||= others.some(({ task }) => task.outside);
 }
 
 /** Whether no other task of its conversation runs or comes first. */

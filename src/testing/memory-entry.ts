@@ -70,6 +70,7 @@ export function newStoredTask(seq: number, task: NewTask, metadata: string, crea
     source: task.source,
     ruleId: storedText(task.ruleId),
     causedBy: storedText(task.causedBy),
+    outside: task.launch?.outside === true,
     conversation: storedText(task.conversation),
   };
 }

@@ -119,6 +119,22 @@ function resumesSuite(name: string, engine: TaskStoreEngine, tools: TestTools): 
   const it = withStore(engine, tools);
 
   describe(`${name}: resumes`, () => {
+    it('stays one from outside where one of its tasks is', async (store) => {
+      const outside = { outside: true };
+      await store.submit([newTask({ launch: outside }), talk(), talk({ launch: outside }), talk()]);
+      await store.submit([newTask({ resumes: 'task-0001' }), talk({ conversation: 'other' }), newTask()]);
+      const { tasks } = await store.list({ limit: 10 });
+      expect(tasks.toReversed().map((task) => task.outside)).toEqual([
+        true,
+        false,
+        true,
+        true,
+        true,
+        false,
+        false,
+      ]);
+    });
+
     it('begins a conversation with a task that had none, or goes on in its own', async (store) => {
       await store.submit([newTask({ agent: 'reviewer' }), talk()]);
       await store.submit([

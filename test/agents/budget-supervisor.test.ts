@@ -11,7 +11,7 @@ prompt=$(cat)
 echo "$@" >> args
 if [ "$prompt" != quick ]; then while [ ! -f go ]; do sleep 0.02; done; fi
 echo '{"type":"system","subtype":"init","session_id":"5f2aa44a-db6e-48ec-982c-6ad150c517af"}'
-if [ "$prompt" = killed ]; then kill -KILL $$; fi
+case "$prompt" in killed|stumble) kill -KILL $$;; esac
 cost=$(cat cost 2>/dev/null || echo 0.30)
 echo '{"type":"result","subtype":"success","is_error":false,"result":"done","total_cost_usd":'$cost'}'
 `;
@@ -167,6 +167,19 @@ describe('a budget for the day', () => {
     expect(await rig.supervisor.status()).toMatchObject({ spentTodayUsd: 0, reservedUsd: 0 });
   });
 
+  it('gives back what it counted for a killed attempt when the session tells the cost later', async () => {
+    await using rig = await spending({ perTaskUsd: 2, perDayUsd: 10 });
+    go(rig);
+    writeFileSync(join(rig.root, 'cost'), '0.1');
+    const id = await rig.submit('stumble', { agent: 'claude', ruleId: 'r' });
+    await passing(rig, 'the task is done', () => count(rig, 'task:completed') === 1);
+    expect(await rig.get(id)).toMatchObject({ attempt: 2, costUsd: 0.1 });
+    await passing(rig, 'the money is given back', async () => {
+      const { spentTodayUsd } = await rig.supervisor.status();
+      return Math.abs(spentTodayUsd - 0.1) < 1e-9;
+    });
+  });
+
   it('counts what was reserved for an attempt that was killed before it told its cost', async () => {
     await using rig = await spending({ perTaskUsd: 0.3, perDayUsd: 1 });
     go(rig);
@@ -266,8 +279,8 @@ describe('a daemon that takes over', () => {
     });
     expect(await next.supervisor.start()).toBe(1);
     expect(asked).toEqual([
-      { by: 'day', since: new Date(2026, 5, 1).getTime(), limit: 2 },
-      { by: 'rule', since: new Date(2026, 5, 1).getTime(), limit: 1000 },
+      { by: 'day', since: new Date(2026, 5, 1).getTime(), until: Date.parse(MIDNIGHT), limit: 2 },
+      { by: 'rule', since: new Date(2026, 5, 1).getTime(), until: Date.parse(MIDNIGHT), limit: 1000 },
     ]);
     expect(await next.supervisor.status()).toMatchObject({ spentTodayUsd: 0.4, reservedUsd: 0.3 });
     const one = await next.submit('quick', { agent: 'claude' });

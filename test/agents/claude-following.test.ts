@@ -253,6 +253,28 @@ describe('whatever is printed', () => {
   });
 });
 
+describe('a run that goes on in another session than it was asked to', () => {
+  it.each([
+    ['s', 0.25, []],
+    ['another', 1.25, ['it went on in another session than it was asked to']],
+  ])('costs what that session counts (%s)', (session, costUsd, surprises) => {
+    const baseline = { costUsd: 1, tokens: null };
+    const parser = provider.createParser({ baseline, resumed: 's', now: () => NOW });
+    const result = {
+      type: 'result',
+      is_error: false,
+      result: 'done',
+      total_cost_usd: 1.25,
+      session_id: session,
+    };
+    for (const line of [{ ...init(), session_id: session }, result])
+      parser.line(Buffer.from(JSON.stringify(line)));
+    const verdict = parser.verdict(TERMINATED);
+    expect(verdict.costUsd).toBe(costUsd);
+    expect(verdict.surprises.map((text) => text.replace(/^claude[^:]*: /u, ''))).toEqual(surprises);
+  });
+});
+
 /** As JSON, with what JSON does not know left out. */
 function jsonOf(value: unknown): string {
   return JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? null : part)) ?? 'null';

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { AgentsConfig } from '#aiwgd/agents/agent-config.js';
@@ -11,7 +11,7 @@ const ANSWER =
   '{"type":"assistant","parent_tool_use_id":null,"message":{"id":"m1","role":"assistant","content":[{"type":"text","text":"hm"}],"usage":{"input_tokens":1,"output_tokens":1}}}';
 
 /**
- * Speaks as claude does. Meets a limit as long as the file `limit` is there, which holds its status; crashes for the prompt
+ * Speaks as claude does, but not while the file `hold` is there. Meets a limit as long as the file `limit` is there, which holds its status; crashes for the prompt
  * `crash`; waits for the file `go-<prompt>` where its prompt
  * is `wait…`, and meanwhile says what is in the file `answer`.
  */
@@ -19,6 +19,7 @@ const CLAUDE = `#!/bin/sh
 prompt=$(cat)
 echo "$@" > "began-$AIWG_TASK_ID-$(date +%s%N)"
 echo '{"type":"system","subtype":"init","session_id":"${SESSION}"}'
+while [ -f hold ]; do sleep 0.02; done
 case "$prompt" in wait*)
   while [ ! -f "go-$prompt" ]; do
     if [ -f answer ] && [ -z "$answered" ]; then answered=1; cat answer; fi
@@ -144,6 +145,7 @@ describe('a limit of a provider', () => {
     await met(rig);
     const waiting = await Promise.all([1, 2, 3].map((n) => rig.submit(`wait${n}`, { agent: 'claude' })));
     lift(rig);
+    writeFileSync(join(rig.root, 'hold'), '');
     const started = (): string[] => payloads(rig, 'task:started').map(({ taskId }) => String(taskId));
     await passing(rig, 'one is sent ahead', () => started().length === 2, 1000);
     rig.clock.advance(60_000);
@@ -152,9 +154,10 @@ describe('a limit of a provider', () => {
     const probe = started()[1] ?? '';
     // The first task had the same time, and is older.
     expect(probe).toBe('task-0001');
-    await passing(rig, 'the next one starts', () => started().length === 3, 10);
+    rmSync(join(rig.root, 'hold'));
+    await passing(rig, 'the next one starts', () => started().length === 3, 50);
     expect(has(rig, probe, 'task:completed')).toBe(true);
-    await passing(rig, 'all run', () => started().length === 5, 10);
+    await passing(rig, 'all run', () => started().length === 5, 50);
     for (const n of [1, 2, 3]) writeFileSync(join(rig.root, `go-wait${n}`), '');
     await passing(rig, 'all are done', () => waiting.every((id) => has(rig, id, 'task:completed')));
   });

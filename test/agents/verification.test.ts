@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -120,6 +122,34 @@ describe('work that is judged', () => {
     await next.supervisor.stop({ graceMs: 0 });
   });
 });
+
+describe('a check that a killed daemon has left', () => {
+  it('is ended by the next one, also where nobody judges the work any more', async () => {
+    const command = ['sh', '-c', 'touch judging; sleep 300'];
+    const agents = agent({ verify: command });
+    await using rig = await startedRig({ agents });
+    const id = await rig.submit('do it', { agent: 'worker' });
+    await until('it is judged', () => existsSync(join(rig.root, 'judging')));
+    const attemptId = attemptIn(rig, id);
+    await rig.supervisor.handOver();
+    const left = spawn('sh', ['-c', "trap '' TERM; while :; do sleep 0.2; done"], {
+      env: { PATH: process.env['PATH'], AIWG_ATTEMPT_ID: `check-${attemptId}`, AIWG_PROJECT: rig.root },
+      stdio: 'ignore',
+    });
+    const ended = once(left, 'exit');
+    await rig.store.requestCancel(id);
+    const next = await startedRig({ agents, store: rig.store, root: rig.root, owner: 'next' });
+    expect(await next.ended(id)).toMatchObject({ state: 'cancelled' });
+    expect(await ended).toEqual([null, 'SIGKILL']);
+    await next.supervisor.stop({ graceMs: 0 });
+  });
+});
+
+/** The id of the newest attempt, as its record has it. */
+function attemptIn(rig: Rig, taskId: string): string {
+  const [header = ''] = rig.read(taskId, 'runner').split('\n');
+  return (JSON.parse(header) as { attemptId: string }).attemptId;
+}
 
 describe('feedback', () => {
   it('fits into the store whatever the command printed', async () => {

@@ -10,6 +10,7 @@ const CLAUDE = `#!/bin/sh
 session=$(printf '%s' "$*" | sed -n 's/.*--resume \\([^ ]*\\).*/\\1/p')
 told=$(cat)
 echo "$session|$told" >> "$AIWG_PROJECT/calls"
+echo "$*" >> "$AIWG_PROJECT/arguments"
 if [ -z "$session" ]; then session=$(cat /proc/sys/kernel/random/uuid); fi
 mkdir "$AIWG_PROJECT/lock-$session" || echo "twice at a time" >> "$AIWG_PROJECT/calls"
 echo "{\\"type\\":\\"system\\",\\"subtype\\":\\"init\\",\\"session_id\\":\\"$session\\"}"
@@ -92,6 +93,25 @@ test('what follows a task is begun when that is cancelled before its turn', asyn
     const { state } = await project.json<Task>(['task', 'get', 'task-0002']);
     return state === 'completed';
   });
+});
+
+test('what goes on with a task from outside is from outside too, whoever asks for it', async () => {
+  const project = claudeProject();
+  await project.start();
+  const client = await project.connect();
+  const message = { prompt: 'from a stranger', source: 'messaging' as const };
+  const { taskId } = await client.task.submit(message);
+  await project.ok(['task', 'wait', taskId]);
+  await project.ok(['task', 'submit', '--wait', '--resume', taskId, 'from a person']);
+  await project.ok(['task', 'submit', '--wait', '--cause', taskId, 'brought about by it']);
+  await project.ok(['task', 'submit', '--wait', 'something else']);
+  const all = readFileSync(join(project.root, 'arguments'), 'utf8').trimEnd().split('\n');
+  expect(all.map((line) => line.includes('--setting-sources user --strict-mcp-config'))).toEqual([
+    true,
+    true,
+    true,
+    false,
+  ]);
 });
 
 test('a session that the agent has forgotten is begun anew, with what was said', async () => {

@@ -2,13 +2,15 @@ import type { Clock } from '../../platform/clock.js';
 import type { Log } from '../../platform/log.js';
 import { messageOf } from '../../protocol/errors.js';
 import type { DaemonStatus } from '../../protocol/status.js';
-import type { Claim, StoredTask, TaskStore } from '../../tasks/task-store.js';
+import { coversUnknown } from '../../tasks/charges.js';
+import type { Charge, Claim, StoredTask, TaskStore } from '../../tasks/task-store.js';
 import { type Agent, AgentCatalogue, type ResolvedAgent } from '../agent-catalogue.js';
 import type { AgentsConfig } from '../agent-config.js';
 import type { AttemptEnd } from '../attempt.js';
 import { isCommand } from '../command-task.js';
 import { Budget, type BudgetBounds, dollars } from '../money/budget.js';
-import { startOfDay, startOfNextDay } from '../money/day.js';
+import { startOfNextDay } from '../money/day.js';
+import { sumsOfToday } from '../money/sums-of-today.js';
 import { bareEnd, type Settlement, untouched } from '../retry-policy.js';
 import { type Demand, Slots } from '../slots.js';
 import type { Publish } from '../task-events.js';
@@ -41,10 +43,8 @@ export interface AdmissionSettings {
   budget: BudgetBounds;
 }
 
-/** Rules whose sums are read at the start. */
-const MAX_RULES = 1_000;
 /** A task that only its own agent can carry out looks again after this time at the earliest. */
-const SHORTEST_WAIT_MS = 5_000;
+const SHORTEST_WAIT_MS = 30_000;
 
 /** Decides what may start: by slots, by money, and by the limits of providers. Commands have slots of their own, and no more. */
 export class Admission {
@@ -55,6 +55,10 @@ export class Admission {
   readonly #file: PauseFile;
   readonly #events: LimitEvents;
   readonly #repeated = new RepeatedLimits();
+  /** Something is counted of which nobody knows what it cost. */
+  #unknown = true;
+  /** The store counts less for earlier attempts than we do. */
+  #givenBack = false;
   #maxParallel: number;
   #catalogue: AgentCatalogue;
   /** An agent was left out of the last demand for that: the next day it is not. */
@@ -71,7 +75,10 @@ export class Admission {
     this.#events = new LimitEvents(publish, log, () => this.#catalogue.all());
     this.#pauses = new ProviderPauses(clock, random, {
       onPaused: (pause) => this.#events.paused(pause),
-      onAvailable: (key) => this.#events.available(key),
+      onAvailable: (key) => {
+        this.#events.available(key);
+        void this.#wakeWaiting('rate_limit');
+      },
       onChanged: (pauses) => this.#file.write(pauses),
     });
   }
@@ -82,27 +89,23 @@ export class Admission {
 
   /** Takes up what was spent today, and the pauses that hold. Throws the store's error. */
   async start(): Promise<void> {
-    const { store, clock } = this.#options;
-    const since = startOfDay(clock.now());
-    const [days, rules] = await Promise.all([
-      store.spend({ by: 'day', since, limit: 2 }),
-      store.spend({ by: 'rule', since, limit: MAX_RULES }),
-    ]);
-    const byRule = rules.flatMap(({ key, countedUsd }): [string, number][] =>
-      key === null ? [] : [[key, countedUsd]],
-    );
-    const spent = days.reduce((sum, { countedUsd }) => sum + countedUsd, 0);
-    this.#budget.load(spent, new Map(byRule), clock.now());
+    const sums = await sumsOfToday(this.#options.store, this.#now);
+    this.#unknown = sums.unknown > 0;
+    this.#budget.load(sums.spentUsd, sums.byRule, this.#now);
     this.#pauses.load(this.#file.read());
+    // Those pauses hold tasks back that are ready; what waits for others goes on.
+    await this.#wakeWaiting('rate_limit');
   }
 
   /** Holds from the next claim on. Tasks of rules that waited for money look anew. */
   reconfigure(settings: AdmissionSettings, agents: AgentsConfig): void {
     this.#maxParallel = settings.maxParallel;
     this.#catalogue = new AgentCatalogue(agents);
+    // Another agent may take over now.
+    void this.#wakeWaiting('rate_limit');
     if (!this.#budget.rebound(settings.budget, this.#now)) return;
     this.#tellBudget();
-    void this.#wakeWaiting({});
+    void this.#wakeWaiting('budget');
   }
 
   /** What may be claimed now; null for nothing, and where only commands could be, but none waits. */
@@ -153,7 +156,11 @@ export class Admission {
     const subAgent = agent.config.provider === 'claude' ? resolved.subAgent : null;
     // A session is its own agent's: another one begins anew.
     const anew = { ...claim, task: { ...task, sessionId: null }, baseline: null };
-    return { kind: 'run', claim: anew, permit: { by: { agent, subAgent }, reservedUsd, standsIn: true } };
+    return {
+      kind: 'run',
+      claim: anew,
+      permit: { by: { agent, subAgent }, reservedUsd, standsIn: true, asked: resolved.agent },
+    };
   }
 
   #overBudget(claim: Claim, refused: 'task' | 'day' | 'rule'): Admitted {
@@ -210,9 +217,11 @@ export class Admission {
     return { limit: { until: until + again.delayMs, movesOn, counts: again.counts }, foreignSession };
   }
 
+  /** Whether another agent may carry it out: now, or as soon as that one has a slot. */
   #standInFor(asked: Agent, by: Agent): boolean {
-    const route = routeOf(this.#catalogue.chain(asked), this.#parts);
-    return route.room > 0 && route.agent.name !== by.name;
+    return this.#catalogue
+      .chain(asked)
+      .some((one) => one.name !== by.name && this.#pauses.heldUntil(pauseKey(one.config)) === undefined);
   }
 
   /** What an attempt has come to is stored, or it is another's: what it reserved becomes what it cost. */
@@ -221,26 +230,63 @@ export class Admission {
     const attemptId = run.attemptId ?? claim.attemptId;
     const { ruleId } = claim.task;
     const reserved = run.permit?.reservedUsd ?? 0;
-    const usd = settlement === undefined ? reserved : (chargeIn(settlement)?.countedUsd ?? 0);
+    const charge = settlement === undefined ? null : chargeIn(settlement);
+    const usd = settlement === undefined ? reserved : (charge?.countedUsd ?? 0);
     this.#budget.settle(attemptId, { usd, ruleId }, this.#now);
     this.#tellBudget();
     const cheaper = usd < reserved;
     if (cheaper && ruleId !== null) this.#wakeRule(ruleId);
     if (this.#pauses.ended(attemptId, false) || cheaper) this.#options.wake();
+    this.#noteCharge(charge);
+  }
+
+  /**
+   * What was counted for earlier attempts, whose cost nobody knew, may be part of what a session tells later: the store
+   * gives it back then, and so do we.
+   */
+  #noteCharge(charge: Charge | null): void {
+    if (charge !== null) {
+      this.#unknown ||= charge.costUsd === null;
+      this.#givenBack ||= this.#unknown && coversUnknown(charge);
+    }
+    if (this.#givenBack && !this.#isStoring) void this.#readSums();
+  }
+
+  /** Whether an outcome is on its way to the store: nobody can tell whether its sums hold that already. */
+  get #isStoring(): boolean {
+    return [...this.#options.runs()].some(({ phase }) => phase === 'storing' || phase === 'unstored');
+  }
+
+  async #readSums(): Promise<void> {
+    const { store, log, wake } = this.#options;
+    this.#givenBack = false;
+    const now = this.#now;
+    const before = this.#budget.sums(now);
+    try {
+      const sums = await sumsOfToday(store, now);
+      this.#budget.correct(before, sums, now);
+      wake();
+    } catch (error) {
+      this.#givenBack = true;
+      log.warn({ error: messageOf(error) }, 'What was spent today cannot be read');
+    }
   }
 
   #wakeRule(ruleId: string): void {
     const limit = this.#budget.fittingRule(ruleId, this.#now);
-    if (limit > 0 && Number.isFinite(limit)) void this.#wakeWaiting({ ruleId, limit });
+    if (limit > 0 && Number.isFinite(limit)) void this.#wakeWaiting('budget', { ruleId, limit });
   }
 
-  /** Tasks of rules that wait for the next day look anew: there is room for some. */
-  async #wakeWaiting(which: { ruleId?: string; limit?: number }): Promise<void> {
+  /** Tasks that wait for the end of a limit, or for another day, look anew. */
+  async #wakeWaiting(
+    waitReason: 'budget' | 'rate_limit',
+    which: { ruleId?: string; limit?: number } = {},
+  ): Promise<void> {
     const { store, log, wake } = this.#options;
     try {
-      if ((await store.wake({ waitReason: 'budget', ...which })) > 0) wake();
+      if ((await store.wake({ waitReason, ...which })) > 0) wake();
     } catch (error) {
-      log.warn({ error: messageOf(error) }, 'Tasks that wait for money cannot be woken');
+      log.warn({ error: messageOf(error), waitReason }, 'Tasks that wait cannot be woken');
     }
   }
 
@@ -303,6 +349,6 @@ function staysWithAgent({ task, past }: Claim): boolean {
   return task.conversation !== null && (task.sessionId ?? past?.sessionId ?? null) !== null;
 }
 
-function chargeIn(settlement: Settlement) {
+function chargeIn(settlement: Settlement): Charge | null {
   return settlement.kind === 'finish' ? settlement.outcome.charge : settlement.release.charge;
 }

@@ -1,5 +1,5 @@
 import type { Claim } from '../../tasks/task-store.js';
-import type { ResolvedAgent } from '../agent-catalogue.js';
+import type { Agent, ResolvedAgent } from '../agent-catalogue.js';
 import type { Settlement } from '../retry-policy.js';
 
 /** Under what conditions an attempt runs. */
@@ -10,6 +10,13 @@ export interface Permit {
   reservedUsd: number | null;
   /** In place of the agent that the task names, while the provider of that one pauses. */
   standsIn: boolean;
+  /** The agent that the task names, where another one carries it out. */
+  asked?: Agent;
+}
+
+/** The permit of an attempt that an earlier daemon began: what was reserved for it stands in its record. */
+export function permitOf({ agent, reservedUsd }: { agent: Agent; reservedUsd: number | null }): Permit {
+  return { by: { agent, subAgent: null }, reservedUsd, standsIn: false };
 }
 
 /** What becomes of a claim. `back`: to the queue as it was; the demand has changed since it was asked for. */

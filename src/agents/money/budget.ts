@@ -1,4 +1,5 @@
 import { startOfDay, startOfNextDay } from './day.js';
+import type { DaySums } from './sums-of-today.js';
 
 /** Bounds in dollars; null for no bound. */
 export interface BudgetBounds {
@@ -72,6 +73,22 @@ export class Budget {
     const day = { spentUsd, byRule: new Map(byRule), told: new Set<string>() };
     this.#days.set(startOfDay(now), day);
     this.notices(now);
+  }
+
+  /** What was spent today, as it stands now. */
+  sums(now: number): DaySums {
+    const { spentUsd, byRule } = this.#day(now);
+    return { spentUsd, byRule: new Map(byRule) };
+  }
+
+  /** What stood `before` should have been `right`: what was added meanwhile stays. Both are of the day of `now`. */
+  correct(before: DaySums, right: DaySums, now: number): void {
+    const day = this.#day(now);
+    day.spentUsd = Math.max(0, day.spentUsd + right.spentUsd - before.spentUsd);
+    for (const ruleId of new Set([...before.byRule.keys(), ...right.byRule.keys()])) {
+      const by = (right.byRule.get(ruleId) ?? 0) - (before.byRule.get(ruleId) ?? 0);
+      day.byRule.set(ruleId, Math.max(0, (day.byRule.get(ruleId) ?? 0) + by));
+    }
   }
 
   /** New bounds hold from the next reservation on. Answers whether they are others than before. */

@@ -14,7 +14,7 @@ const MAX_USAGE_CHARACTERS = 64 * 1024;
  * that was ended so did cost is part of the next one's difference. A run that was killed is missing from the count.
  */
 export class CostMeter {
-  readonly #baseline: SessionTotals | null;
+  #baseline: SessionTotals | null;
   #countsOn = true;
   #total: SessionTotals | null = null;
   /** Sum of what the results of this run told of themselves; null where one did not. */
@@ -26,6 +26,11 @@ export class CostMeter {
 
   constructor(baseline: SessionTotals | null) {
     this.#baseline = baseline;
+  }
+
+  /** It is another session, in which nothing was before. */
+  beginAnew(): void {
+    this.#baseline = null;
   }
 
   /** As the program tells it of itself. */

@@ -48,7 +48,10 @@ export class ClaudeParser implements OutputParser {
   /** When a usage limit ends, in milliseconds since 1970, where it was told. */
   #limitedUntil: number | null = null;
 
-  constructor({ baseline, now }: ParserContext) {
+  readonly #resumed: string | null;
+
+  constructor({ baseline, resumed = null, now }: ParserContext) {
+    this.#resumed = resumed;
     this.#cost = new CostMeter(baseline);
     this.#retries = new ApiRetries(now);
   }
@@ -139,6 +142,10 @@ export class ClaudeParser implements OutputParser {
       this.#wonder('its result does not say whether it is an error');
     if (message['is_error'] === false) this.#retries.over();
     else this.#retries.exhausted();
+    if (this.#resumed !== null && this.sessionId !== this.#resumed) {
+      this.#cost.beginAnew();
+      this.#wonder('it went on in another session than it was asked to');
+    }
     this.#cost.add(message);
     this.#questions.clear();
     this.#progress.result(this.#cost.costUsd);

@@ -82,7 +82,8 @@ class CodexParser implements OutputParser {
   readonly questions = [];
   sessionId: string | null = null;
   hasResult = false;
-  readonly #baseline: TokenCounts | null;
+  #baseline: TokenCounts | null;
+  readonly #resumed: string | null;
   readonly #progress = new ProgressNotes();
   readonly #surprises = new Surprises();
   #text: string | null = null;
@@ -95,7 +96,8 @@ class CodexParser implements OutputParser {
   /** Of the whole session. */
   #total: TokenCounts | null = null;
 
-  constructor({ baseline }: ParserContext) {
+  constructor({ baseline, resumed = null }: ParserContext) {
+    this.#resumed = resumed;
     this.#baseline = baseline?.tokens ?? null;
   }
 
@@ -139,6 +141,7 @@ class CodexParser implements OutputParser {
   #noteSession(id: unknown): void {
     if (typeof id === 'string' && UUID.test(id)) this.sessionId = id;
     else this.#surprises.note('codex names its session in another form than a UUID: it cannot be resumed');
+    if (this.#resumed !== null && this.sessionId !== this.#resumed) this.#baseline = null;
   }
 
   #begun(item: unknown): void {

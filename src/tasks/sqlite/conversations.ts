@@ -60,7 +60,9 @@ function prepareConversations(db: DatabaseSyncInstance) {
   return {
     root: db.prepare('SELECT root FROM tasks INDEXED BY tasks_conversing WHERE conversation = ? LIMIT 1'),
     enter: db.prepare(`
-      UPDATE tasks SET conversation = :conversation, root = :root, follows = (state = 'queued') WHERE seq = :seq`),
+      UPDATE tasks SET conversation = :conversation, root = :root, follows = (state = 'queued'), outside = outside OR EXISTS (
+        SELECT 1 FROM tasks INDEXED BY tasks_outside WHERE conversation = :conversation AND outside = 1)
+      WHERE seq = :seq`),
     passTurn: db.prepare(`
       UPDATE tasks SET follows = 0 WHERE seq = (${FIRST_QUEUED}) AND follows = 1 AND NOT EXISTS (
         SELECT 1 FROM tasks INDEXED BY tasks_conversing WHERE conversation = ?1 AND state = 'running')`),

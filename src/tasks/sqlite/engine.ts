@@ -87,6 +87,7 @@ export class Engine {
       task.key,
       task.cwd,
       task.once,
+      task.outside ? 1 : 0,
     );
     const seq = Number(lastInsertRowid);
     this.#do.insertInput.run(seq, task.metadata, task.prompt, task.launch);

@@ -45,6 +45,7 @@ export interface TaskRow {
   metadata: string;
   prompt: string;
   conversation: string | null;
+  outside: number;
 }
 
 /** A task as a claim reads it. */
@@ -64,7 +65,7 @@ export interface ClaimAnswer {
 
 const COLUMNS = `seq, state, agent, priority, run_at, wait_reason, fence, attempt_id, created_at, started_at, completed_at,
     attempt, max_attempts, retries_left, takeovers, timeout_ms, pid, exit_code, signal, session_id, output_bytes, cost_usd,
-    source, rule_id, caused_by, key, cwd, error, usage, result, metadata, prompt, conversation`;
+    source, rule_id, caused_by, key, cwd, error, usage, result, metadata, prompt, conversation, outside`;
 
 const FROM = 'FROM tasks JOIN task_inputs USING (seq) WHERE seq = ?';
 
@@ -75,7 +76,11 @@ export const SELECT_TASK = `SELECT ${COLUMNS} ${FROM}`;
 export const SELECT_CLAIM = `SELECT ${COLUMNS}, launch, root, feedback ${FROM}`;
 
 /** A new task with its objects as JSON: turned into text by the thread that submits, whose fault it is if it can't be. */
-export type NewTaskRow = Omit<NewTask, 'metadata' | 'launch'> & { metadata: string; launch: string | null };
+export type NewTaskRow = Omit<NewTask, 'metadata' | 'launch'> & {
+  metadata: string;
+  launch: string | null;
+  outside: boolean;
+};
 
 /** A task of another store, ready to be inserted. */
 export interface ImportRow {
@@ -124,6 +129,7 @@ export function taskOfRow(row: TaskRow): StoredTask {
     source: row.source,
     ruleId: row.rule_id,
     causedBy: row.caused_by,
+    outside: row.outside === 1,
     conversation: row.conversation,
   };
 }
@@ -185,6 +191,7 @@ export function importRowOf(seq: number, task: StoredTask, json: (value: unknown
       error: storedText(task.error),
       usage: task.usage === null ? null : json(task.usage),
       result: storedText(task.result),
+      outside: task.outside ? 1 : 0,
     },
     metadata: json(task.metadata),
     prompt: storedText(task.prompt),

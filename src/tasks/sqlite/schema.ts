@@ -90,10 +90,12 @@ ALTER TABLE tasks ADD COLUMN conversation TEXT;
 ALTER TABLE tasks ADD COLUMN root INTEGER;
 ALTER TABLE tasks ADD COLUMN follows INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE tasks ADD COLUMN feedback TEXT;
+ALTER TABLE tasks ADD COLUMN outside INTEGER NOT NULL DEFAULT 0;
 DROP INDEX tasks_ready;
 CREATE INDEX tasks_ready ON tasks (agent, priority DESC) WHERE state = 'queued' AND run_at IS NULL AND follows = 0;
 CREATE INDEX tasks_conversing ON tasks (conversation, state) WHERE conversation IS NOT NULL;
 CREATE INDEX tasks_sessions ON tasks (conversation) WHERE conversation IS NOT NULL AND session_id IS NOT NULL;
+CREATE INDEX tasks_outside ON tasks (conversation) WHERE conversation IS NOT NULL AND outside = 1;
 CREATE TABLE charges (
   id INTEGER PRIMARY KEY,
   attempt_id TEXT NOT NULL UNIQUE,

@@ -86,6 +86,7 @@ class SqliteTaskStore implements TaskStore {
       ...task,
       metadata: toJson(task.metadata, 'metadata'),
       launch: task.launch === null ? null : toJson(task.launch, 'launch'),
+      outside: task.launch?.outside === true,
     }));
     const size = rows.reduce(
       (sum, { prompt, metadata, launch }) => sum + prompt.length + metadata.length + (launch?.length ?? 0),

@@ -3,7 +3,7 @@ import { SELECT_CLAIM, SELECT_TASK } from './rows.js';
 
 const IMPORTED_COLUMNS = `state, agent, priority, run_at, wait_reason, created_at, started_at, completed_at, lease_until,
   attempt, max_attempts, timeout_ms, pid, exit_code, signal, session_id, output_bytes, cost_usd, source, rule_id,
-  caused_by, key, cwd, error, usage, result`;
+  caused_by, key, cwd, error, usage, result, outside`;
 
 /** Clears what the newest attempt left behind. */
 const NO_TRACE = 'exit_code = NULL, signal = NULL, usage = NULL, result = NULL, output_bytes = 0';
@@ -17,8 +17,8 @@ export function prepareStatements(db: DatabaseSyncInstance) {
     readClaim: db.prepare(SELECT_CLAIM),
     insert: db.prepare(`
       INSERT INTO tasks (state, agent, priority, run_at, wait_reason, created_at, max_attempts, retries, retries_left,
-        timeout_ms, source, rule_id, caused_by, key, cwd, once)
-      VALUES ('queued', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)`),
+        timeout_ms, source, rule_id, caused_by, key, cwd, once, outside)
+      VALUES ('queued', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)`),
     insertInput: db.prepare('INSERT INTO task_inputs (seq, metadata, prompt, launch) VALUES (?, ?, ?, ?)'),
     insertImported: db.prepare(`
       INSERT INTO tasks (seq, retries, retries_left, ${IMPORTED_COLUMNS})
