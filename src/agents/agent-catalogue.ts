@@ -81,16 +81,27 @@ export class AgentCatalogue {
     return this.#agents.values();
   }
 
-  /** An agent, and those that take over for it, one for the other; it ends before one that would come twice. */
-  chain(agent: Agent): [Agent, ...Agent[]] {
-    const chain: [Agent, ...Agent[]] = [agent];
+  /**
+   * An agent, and those that take over for it, one for the other; it ends before one that would come twice. Those are
+   * passed over that may not carry out its tasks, or, where `outside` is set, no task from outside.
+   */
+  chain(agent: Agent, outside = false): [Agent, ...Agent[]] {
+    const passed = new Set([agent]);
     for (let last = agent; ; ) {
       const next = this.#agents.get(last.config.fallback ?? '');
-      if (next === undefined || chain.includes(next)) return chain;
-      chain.push(next);
+      if (next === undefined || passed.has(next)) break;
+      passed.add(next);
       last = next;
     }
+    const others = [...passed].slice(1).filter((one) => mayStandIn(one, agent, outside));
+    return [agent, ...others];
   }
+}
+
+/** Whoever is to ask before it acts, is not stood in for by one that asks nobody. */
+function mayStandIn({ config, provider }: Agent, asked: Agent, outside: boolean): boolean {
+  const asks = asked.config.approvals !== 'gate' || config.approvals === 'gate';
+  return asks && (!outside || provider.takesOutside);
 }
 
 /** How to handle the kind of program that is behind an agent. */

@@ -154,6 +154,8 @@ export interface AgentProvider {
   isSession(id: string): boolean;
   /** What it tells of its cost: dollars, tokens only, or nothing. */
   readonly counts: 'usd' | 'tokens' | 'nothing';
+  /** False where a launch for what comes from outside would be refused. */
+  readonly takesOutside: boolean;
   /** Null where any program may be behind it. */
   readonly probe: Probe | null;
   /** Throws an `AiwgdError` (INVALID_PARAMS) for a prompt that it cannot hand over. */

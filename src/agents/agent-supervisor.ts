@@ -271,8 +271,10 @@ export class AgentSupervisor {
   }
 
   /** Why a queued task does not start although it is ready: its agent is kept back, by a limit or for want of money. */
-  holdOf(task: Pick<StoredTask, 'agent' | 'runAt'> & { state?: TaskState }): Hold | undefined {
-    return this.#admission.holdOf({ state: 'queued', ...task });
+  holdOf(
+    task: Pick<StoredTask, 'agent' | 'runAt'> & { state?: TaskState; outside?: boolean },
+  ): Hold | undefined {
+    return this.#admission.holdOf({ state: 'queued', outside: false, ...task });
   }
 
   /** What the store does not know yet of a running task. */

@@ -6,17 +6,19 @@ import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { Claim } from '../tasks/task-store.js';
 import { type Agent, type AgentCatalogue, providerOf, type ResolvedAgent } from './agent-catalogue.js';
 import type { AgentConfig } from './agent-config.js';
-import type { AgentProvider } from './agent-provider.js';
+import type { AgentProvider, OutputParser } from './agent-provider.js';
 import { Attempt } from './attempt.js';
 import { AttemptFiles, EVENT_FILE } from './attempt-files.js';
+import type { AttemptHeader } from './attempt-header.js';
 import type { AttemptDeps, AttemptPlan } from './attempt-plan.js';
 import { attemptPrompt } from './attempt-prompt.js';
+import { withCharge } from './charge.js';
 import { eventText } from './command-task.js';
 import { agentEnvironment, type EnvironmentInput } from './environment.js';
 import { launchVariables } from './launch-variables.js';
 import { LaunchFault, LaunchRefused } from './launcher.js';
+import { chargeOfLeft, endLeft, livesOn } from './left-attempt.js';
 import type { QuestionPort, Workspaces } from './ports.js';
-import { reapStrays } from './process-tree.js';
 import { MAX_TAKEOVERS, type Settlement, settleInterrupted, untouched } from './retry-policy.js';
 import type { SurvivorScan } from './survivor-scan.js';
 import type { TaskEvents } from './task-events.js';
@@ -80,10 +82,12 @@ const NOTHING_PREPARED: Prepared = { folder: null, allowed: [] };
  */
 export function prepareAttempt(
   { task, past }: Claim,
-  { config }: Agent,
+  terms: Pick<LaunchTerms, 'agent' | 'asked'>,
   { workspaces, questions }: AttemptContext,
 ): Promise<Prepared> | undefined {
-  const isolated = config.isolation === 'worktree';
+  const { config } = terms.agent;
+  const isolating = isolatingAgent(terms);
+  const isolated = isolating !== undefined;
   const asks = config.approvals === 'gate' && questions !== undefined;
   if (!isolated && !asks) return undefined;
   const prepare = async (): Promise<Prepared> => {
@@ -95,7 +99,7 @@ export function prepareAttempt(
         owner: past?.root ?? task.id,
         conversation: task.conversation,
         cwd: task.cwd,
-        options: config.worktree ?? NO_COPIES,
+        options: isolating.config.worktree ?? NO_COPIES,
       }));
     const allowed = asks ? await questions.allowed(task.id) : [];
     return { folder: place ? place.folder : null, allowed };
@@ -104,6 +108,14 @@ export function prepareAttempt(
     const final = error instanceof AiwgdError && error.code === 'INVALID_PARAMS';
     throw final || error instanceof LaunchRefused ? error : new LaunchFault(error);
   });
+}
+
+/**
+ * The agent for whose sake the work is done in a worktree, undefined where it is not: the one that the task names, or
+ * else the one that stands in for it.
+ */
+export function isolatingAgent({ agent, asked }: Pick<LaunchTerms, 'agent' | 'asked'>): Agent | undefined {
+  return [asked, agent].find((one) => one?.config.isolation === 'worktree');
 }
 
 const NO_COPIES = { submodules: true, untracked: 'none', copy: [] } as const;
@@ -210,29 +222,27 @@ export function adoptAttempt(
 }
 
 /**
- * Decides about a task that an earlier daemon left, and whose attempt cannot be taken up: ends whatever is left of it.
- * What was never launched goes back to the queue as if nothing had been.
+ * Decides about a task that an earlier daemon left, and whose attempt cannot be taken up: ends whatever is left of it, and
+ * counts what it has cost. What was never launched goes back to the queue as if nothing had been.
  */
 export async function withoutAttempt(
   claim: Claim,
-  { killGraceMs }: AttemptSettings,
-  { clock, projectRoot, scan, log, attemptFolder }: AttemptContext,
+  settings: AttemptSettings,
+  deps: AttemptContext,
   cancelRequested: boolean,
 ): Promise<Settlement> {
   const { attemptId, task } = claim;
-  const lives = scan.mayHaveSurvivors(attemptId);
-  if (!lives && !cancelRequested && claim.takeovers < MAX_TAKEOVERS)
+  const { projectRoot, scan, log } = deps;
+  const left = { taskId: task.id, attemptId, projectRoot };
+  if (!livesOn(left, scan) && !cancelRequested && claim.takeovers < MAX_TAKEOVERS)
     return { kind: 'release', release: untouched(claim, task.error) };
-  const left = await reapStrays({
-    projectRoot,
-    isOurs: (id) => id === attemptId,
-    graceMs: killGraceMs,
-    clock,
-  });
-  if (left.length > 0)
-    log.error({ taskId: task.id, pids: left }, 'Processes of an interrupted attempt cannot be ended');
-  const outputBytes = Math.max(task.outputBytes, outputOf(attemptFolder(task.id, task.attempt)));
-  return settleInterrupted({ ...claim, task: { ...task, outputBytes } }, cancelRequested);
+  await endLeft(left, settings.killGraceMs, deps);
+  const folder = deps.attemptFolder(task.id, task.attempt);
+  const outputBytes = Math.max(task.outputBytes, outputOf(folder));
+  const settlement = settleInterrupted({ ...claim, task: { ...task, outputBytes } }, cancelRequested);
+  const parserFor = ({ agent }: AttemptHeader): OutputParser =>
+    planOf(claim, agent, providerOf(agent), settings, deps).parser;
+  return withCharge(settlement, await chargeOfLeft(left, folder, parserFor, log));
 }
 
 /** What the attempt has written: its record is gone, its output need not be. */

@@ -13,19 +13,23 @@ export interface ChargedAttempt {
   prices: Prices | null;
   /** What was set aside for it; null where no budget holds. */
   reservedUsd: number | null;
+  /** Its end was such that the program itself may have forgotten what it cost: no later report of the session tells it. */
+  forgets: boolean;
 }
 
 /**
  * What an attempt cost. Null for agents that count nothing, and for an attempt that never got as far as its model. Where
- * nobody can tell any more, what was set aside counts.
+ * nobody can tell any more, what was set aside counts, until a later report of its session holds it: one that never will
+ * is charged to no session.
  */
 export function chargeOf(
-  { attemptId, agentName, provider, prices, reservedUsd }: ChargedAttempt,
-  { costUsd: told, tokens, sessionId, sessionTotals }: Verdict,
+  { attemptId, agentName, provider, prices, reservedUsd, forgets }: ChargedAttempt,
+  { costUsd: told, tokens, sessionId: session, sessionTotals }: Verdict,
 ): Charge | null {
   if (provider.counts === 'nothing') return null;
   const costUsd = told ?? (prices === null || tokens === null ? null : priceOf(tokens, prices));
-  if (costUsd === null && tokens === null && sessionId === null) return null;
+  if (costUsd === null && tokens === null && session === null) return null;
+  const sessionId = costUsd === null && forgets ? null : session;
   const countedUsd = costUsd ?? reservedUsd ?? 0;
   return { attemptId, agent: agentName, costUsd, tokens, countedUsd, sessionId, sessionTotals };
 }
@@ -42,13 +46,15 @@ function priceOf({ input, cachedInput, output }: TokenCounts, prices: Prices): n
 export function chargeFor(
   claim: Claim,
   { attempt, agent, reservedUsd }: BegunAttempt,
-  { launched, verdict }: AttemptEnd,
+  { launched, verdict, signal, exitKnown }: AttemptEnd,
 ): Charge | null {
   if (!launched) return null;
   const { name: agentName, provider, config } = agent;
   const attemptId = claim.attemptId || attempt.id;
   const prices = config.usd_per_million_tokens ?? null;
-  return chargeOf({ attemptId, agentName, provider, prices, reservedUsd }, verdict);
+  // Measured with claude: it keeps its count when it is told to end, and loses it to a SIGKILL.
+  const forgets = signal === 'SIGKILL' || !exitKnown;
+  return chargeOf({ attemptId, agentName, provider, prices, reservedUsd, forgets }, verdict);
 }
 
 /** The same settlement, with what the attempt cost. */

@@ -8,6 +8,7 @@ import {
   type AttemptSettings,
   adoptAttempt,
   type BegunAttempt,
+  isolatingAgent,
   type LaunchTerms,
   launchAttempt,
   type Prepared,
@@ -154,7 +155,7 @@ export class TaskRun {
 
   #launch(terms: LaunchTerms): Promise<Ending> {
     try {
-      const preparing = prepareAttempt(this.claim, terms.agent, this.#deps);
+      const preparing = prepareAttempt(this.claim, terms, this.#deps);
       return preparing === undefined ? this.#start(terms) : this.#launchPrepared(terms, preparing);
     } catch (error) {
       return this.#unlaunched(error);
@@ -176,8 +177,8 @@ export class TaskRun {
 
   #start(terms: LaunchTerms, prepared?: Prepared): Promise<AttemptEnd | null> {
     this.#begun = launchAttempt(this.claim, terms, this.#settings, this.#deps, prepared);
-    const { config, name } = terms.agent;
-    this.#deps.events.started(this.claim.task, { by: name, isolated: config.isolation === 'worktree' });
+    const isolated = isolatingAgent(terms) !== undefined;
+    this.#deps.events.started(this.claim.task, { by: terms.agent.name, isolated });
     return this.#begun.attempt.done;
   }
 

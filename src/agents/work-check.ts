@@ -68,7 +68,8 @@ export class WorkCheck {
   }
 }
 
-function markOf(attemptId: string): string {
+/** The mark of what judges the work of an attempt. */
+export function markOf(attemptId: string): string {
   return `check-${attemptId}`;
 }
 

@@ -1,7 +1,14 @@
 import { readFile, rename, stat } from 'node:fs/promises';
 import { keepAsidePath } from '../database/keep-aside.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
-import { isFinal, TASK_SOURCES, TASK_STATES, type TaskState, WAIT_REASONS } from '../protocol/task.js';
+import {
+  isFinal,
+  TASK_SOURCES,
+  TASK_STATES,
+  type TaskState,
+  WAIT_REASONS,
+  type WaitReason,
+} from '../protocol/task.js';
 import { seqOf } from './task-id.js';
 import type { StoredTask } from './task-store.js';
 
@@ -95,13 +102,18 @@ function storedTask(
   };
 }
 
+/** What held a task back for want of money, or by a provider's limit, is decided anew: the file shows only what it seemed. */
+const DECIDED_ANEW: readonly WaitReason[] = ['budget', 'rate_limit'];
+
 function limitsOf(task: Record<string, unknown>, ended: boolean) {
+  const waits = !ended && isOneOf(WAIT_REASONS, task['waitReason']) ? task['waitReason'] : null;
+  const anew = waits !== null && DECIDED_ANEW.includes(waits);
   return {
     attempt: wholeNumberOf(task['attempt']) ?? (ended ? 1 : 0),
     maxAttempts: wholeNumberOf(task['maxAttempts']) ?? 3,
     timeoutMs: wholeNumberOf(task['timeoutMs']),
-    runAt: ended ? null : timeOf(task['runAt']),
-    waitReason: !ended && isOneOf(WAIT_REASONS, task['waitReason']) ? task['waitReason'] : null,
+    runAt: ended || anew ? null : timeOf(task['runAt']),
+    waitReason: anew ? null : waits,
   };
 }
 

@@ -11,7 +11,11 @@ prompt=$(cat)
 echo "$@" >> args
 if [ "$prompt" != quick ]; then while [ ! -f go ]; do sleep 0.02; done; fi
 echo '{"type":"system","subtype":"init","session_id":"5f2aa44a-db6e-48ec-982c-6ad150c517af"}'
-case "$prompt" in killed|stumble) kill -KILL $$;; esac
+case "$prompt" in
+  killed) kill -KILL $$ ;;
+  stumble) if [ ! -f stumbled ]; then touch stumbled; kill -TERM $$; fi ;;
+  fall) if [ ! -f fallen ]; then touch fallen; kill -KILL $$; fi ;;
+esac
 cost=$(cat cost 2>/dev/null || echo 0.30)
 echo '{"type":"result","subtype":"success","is_error":false,"result":"done","total_cost_usd":'$cost'}'
 `;
@@ -178,6 +182,18 @@ describe('a budget for the day', () => {
       const { spentTodayUsd } = await rig.supervisor.status();
       return Math.abs(spentTodayUsd - 0.1) < 1e-9;
     });
+  });
+
+  it('keeps what it counted for one that was killed by SIGKILL: its program has forgotten the cost', async () => {
+    await using rig = await spending({ perTaskUsd: 2, perDayUsd: 10 });
+    go(rig);
+    writeFileSync(join(rig.root, 'cost'), '0.1');
+    const id = await rig.submit('fall', { agent: 'claude' });
+    await passing(rig, 'the task is done', () => count(rig, 'task:completed') === 1);
+    expect(await rig.get(id)).toMatchObject({ attempt: 2, costUsd: 0.1 });
+    const [day] = await rig.store.spend({ by: 'day', since: 0, limit: 1 });
+    expect(day).toMatchObject({ attempts: 2, unknown: 1 });
+    expect(day?.countedUsd).toBeCloseTo(2.1);
   });
 
   it('counts what was reserved for an attempt that was killed before it told its cost', async () => {

@@ -10,6 +10,7 @@ const attempt = (counts: 'usd' | 'tokens' | 'nothing', more: object = {}) => ({
   provider: { counts },
   prices: null,
   reservedUsd: null,
+  forgets: false,
   ...more,
 });
 const verdict = (more: object) => ({ ...failedVerdict('', null), sessionId: 's', ...more });
@@ -34,6 +35,12 @@ describe('what an attempt cost', () => {
     const charge = chargeOf(attempt('usd', { reservedUsd: 0.5 }), verdict({}));
     expect(charge).toMatchObject({ costUsd: null, countedUsd: 0.5 });
     expect(chargeOf(attempt('tokens'), verdict({ tokens }))).toMatchObject({ costUsd: null, countedUsd: 0 });
+  });
+
+  it('that no later report of its session can hold is charged to no session', () => {
+    const killed = attempt('usd', { reservedUsd: 0.5, forgets: true });
+    expect(chargeOf(killed, verdict({}))).toMatchObject({ countedUsd: 0.5, sessionId: null });
+    expect(chargeOf(killed, verdict({ costUsd: 0.1 }))).toMatchObject({ countedUsd: 0.1, sessionId: 's' });
   });
 
   it('is nothing for agents that count nothing, and before the model was reached', () => {

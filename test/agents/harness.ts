@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { AgentsConfig } from '#aiwgd/agents/agent-config.js';
 import { AgentSupervisor, type SupervisorSettings } from '#aiwgd/agents/agent-supervisor.js';
 import type { BudgetBounds } from '#aiwgd/agents/money/budget.js';
-import type { QuestionPort } from '#aiwgd/agents/ports.js';
+import type { QuestionPort, Workspaces } from '#aiwgd/agents/ports.js';
 import { type Clock, systemClock } from '#aiwgd/platform/clock.js';
 import { linuxPids, readMarks } from '#aiwgd/platform/process-table.js';
 import type { NewEvent } from '#aiwgd/protocol/event.js';
@@ -24,6 +24,7 @@ export interface RigOptions {
   environment?: Record<string, string>;
   owner?: string;
   questions?: QuestionPort;
+  workspaces?: Workspaces;
 }
 
 /** Waits for a condition by looking at it again and again; fails loudly. */
@@ -77,6 +78,7 @@ export class Rig implements AsyncDisposable {
       onFault: (code, message) => this.faults.push(message === null ? null : { code, message }),
       environment: { PATH: process.env['PATH'] ?? '', ...options.environment },
       ...(options.questions && { questions: options.questions }),
+      ...(options.workspaces && { workspaces: options.workspaces }),
       random: () => 0.5,
     });
   }

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -130,12 +130,8 @@ describe('a check that a killed daemon has left', () => {
     await using rig = await startedRig({ agents });
     const id = await rig.submit('do it', { agent: 'worker' });
     await until('it is judged', () => existsSync(join(rig.root, 'judging')));
-    const attemptId = attemptIn(rig, id);
     await rig.supervisor.handOver();
-    const left = spawn('sh', ['-c', "trap '' TERM; while :; do sleep 0.2; done"], {
-      env: { PATH: process.env['PATH'], AIWG_ATTEMPT_ID: `check-${attemptId}`, AIWG_PROJECT: rig.root },
-      stdio: 'ignore',
-    });
+    const left = leftCheck(rig, id);
     const ended = once(left, 'exit');
     await rig.store.requestCancel(id);
     const next = await startedRig({ agents, store: rig.store, root: rig.root, owner: 'next' });
@@ -143,12 +139,46 @@ describe('a check that a killed daemon has left', () => {
     expect(await ended).toEqual([null, 'SIGKILL']);
     await next.supervisor.stop({ graceMs: 0 });
   });
+
+  it.each([
+    ['what its agent said that it cost', `,"total_cost_usd":0.25`, 0.25],
+    ['what was set aside for it, where its agent told no cost', '', 2],
+  ])('is ended though its task is quarantined, which is charged %s', async (_, cost, countedUsd) => {
+    const agents = {
+      claude: { provider: 'claude' as const, program: './claude', verify: ['sh', '-c', JUDGES] },
+    };
+    const settings = { budget: { perTaskUsd: 2, perDayUsd: null, perRuleDayUsd: null } };
+    await using rig = await startedRig({ agents, settings });
+    rig.program('claude', `#!/bin/sh\ncat > /dev/null\necho '${INIT}'\necho '${RESULT}${cost}}'\n`);
+    const id = await rig.submit('do it', { agent: 'claude' });
+    await until('it is judged', () => existsSync(join(rig.root, 'judging')));
+    await rig.supervisor.handOver();
+    const left = leftCheck(rig, id);
+    const ended = once(left, 'exit');
+    for (let n = 0; n < 10; n += 1)
+      await rig.store.reap({ owner: `dead-${n}`, leaseMs: 30_000, limit: 1, othersAreDead: true });
+    const next = await startedRig({ agents, settings, store: rig.store, root: rig.root, owner: 'next' });
+    expect((await next.ended(id)).error).toMatch(/^Quarantined/);
+    expect(await ended).toEqual([null, 'SIGKILL']);
+    const [spent] = await rig.store.spend({ by: 'agent', since: 0, limit: 1 });
+    expect(spent).toMatchObject({ key: 'claude', attempts: 1, countedUsd });
+    expect(next.leftovers()).toEqual([]);
+    await next.supervisor.stop({ graceMs: 0 });
+  });
 });
 
-/** The id of the newest attempt, as its record has it. */
-function attemptIn(rig: Rig, taskId: string): string {
+const JUDGES = 'touch judging; sleep 300';
+const INIT = '{"type":"system","subtype":"init","session_id":"5f2aa44a-db6e-48ec-982c-6ad150c517af"}';
+const RESULT = '{"type":"result","subtype":"success","is_error":false,"result":"done"';
+
+/** A process as a check leaves it that a killed daemon ran; deaf to SIGTERM. */
+function leftCheck(rig: Rig, taskId: string): ChildProcess {
   const [header = ''] = rig.read(taskId, 'runner').split('\n');
-  return (JSON.parse(header) as { attemptId: string }).attemptId;
+  const { attemptId } = JSON.parse(header) as { attemptId: string };
+  return spawn('sh', ['-c', "trap '' TERM; while :; do sleep 0.2; done"], {
+    env: { PATH: process.env['PATH'], AIWG_ATTEMPT_ID: `check-${attemptId}`, AIWG_PROJECT: rig.root },
+    stdio: 'ignore',
+  });
 }
 
 describe('feedback', () => {

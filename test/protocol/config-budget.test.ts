@@ -19,7 +19,10 @@ describe('a budget of the day', () => {
       { per_day_usd: 1, per_task_usd: 2 },
       /^budget\.per_day_usd is less than per_task_usd; one task at a time/,
     ],
-  ])('%j that one task reserves whole is warned about', (budget, text) => {
+    [{ per_day_usd: 0 }, /^budget\.per_day_usd lets no task begin whose agent costs money; set it to null/],
+    [{ per_rule_day_usd: 0, per_task_usd: 1 }, /^budget\.per_rule_day_usd lets no task begin/],
+    [{ per_task_usd: 0 }, /^budget\.per_task_usd lets no task begin/],
+  ])('%j that one task reserves whole, or that nothing fits into, is warned about', (budget, text) => {
     expect(warned({ budget })).toEqual([expect.stringMatching(text)]);
   });
 
@@ -35,7 +38,30 @@ describe('a budget of the day', () => {
 
 describe('agents that take over', () => {
   it('may do so for one another in a chain', () => {
-    const agents = { a: { fallback: 'b' }, b: { fallback: 'claude' }, c: { fallback: 'b' } };
-    expect(warned({ agents })).toEqual([]);
+    const agents = {
+      a: { fallback: 'b' },
+      b: { program: 'other', approvals: 'gate', fallback: 'c' },
+      c: { program: 'third', approvals: 'gate', fallback: 'codex' },
+      codex: { program: './codex' },
+    };
+    expect(warned({ agents })).toEqual([
+      expect.stringMatching(/^agents\.c\.fallback never takes over: .*asks nobody/),
+    ]);
+  });
+
+  it.each([
+    [{ a: { fallback: 'claude' } }],
+    [{ a: { fallback: 'b', program: './x' }, b: { program: './x', model: 'm' } }],
+    [{ codex: { provider: 'codex', fallback: 'b' }, b: { provider: 'codex', program: 'codex' } }],
+    [
+      {
+        a: { provider: 'command', command: ['x', '1'], fallback: 'b' },
+        b: { provider: 'command', command: ['x', '2'] },
+      },
+    ],
+  ])('%j pause together, which is warned about', (agents) => {
+    expect(warned({ agents })).toEqual([
+      expect.stringMatching(/fallback never takes over: .*the same provider and program/),
+    ]);
   });
 });

@@ -92,6 +92,18 @@ describe('importOriginal', () => {
     expect((error as Error).message).toContain(reason);
   });
 
+  it.each([
+    ['delay', true],
+    ['retry', true],
+    ['budget', false],
+    ['rate_limit', false],
+  ])('keeps the time of a task that waits for %s: %s', async (waitReason, keeps) => {
+    const runAt = '2026-01-03T00:00:00.000Z';
+    const task = { id: 'task-0001', prompt: 'p', state: 'queued', runAt, waitReason };
+    const [taken] = await importOriginal(fileWith(JSON.stringify({ tasks: [task] })));
+    expect(taken).toMatchObject(keeps ? { runAt, waitReason } : { runAt: null, waitReason: null });
+  });
+
   it('tells a file that cannot be read from a damaged one', async () => {
     const error: unknown = await importOriginal(temporaryFolder()).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: 'STORAGE_FAILED' });

@@ -139,8 +139,10 @@ export class Admission {
     if (resolved === undefined)
       return settled(bareEnd('failed', this.#catalogue.describeUnknown(task.agent), task));
     const alone = staysWithAgent(claim);
-    const route = routeOf(alone ? [resolved.agent] : this.#catalogue.chain(resolved.agent), this.#parts);
-    if (route.room <= 0) return alone ? this.#wait(claim, route.hold) : { kind: 'back' };
+    const chain = this.#catalogue.chain(resolved.agent, task.outside);
+    const route = routeOf(alone ? [resolved.agent] : chain, this.#parts);
+    // The demand knows agents only: a task that not every stand-in may carry out waits by itself.
+    if (route.room <= 0) return alone || task.outside ? this.#wait(claim, route.hold) : { kind: 'back' };
     return this.#admitTo(route.agent, claim, resolved);
   }
 
@@ -201,7 +203,7 @@ export class Admission {
     if (by === undefined) return NO_CIRCUMSTANCES;
     const { attemptId, task } = claim;
     const asked = this.#catalogue.resolve(task.agent)?.agent ?? by;
-    const foreignSession = asked.config.provider !== by.config.provider;
+    const foreignSession = pauseKey(asked.config) !== pauseKey(by.config);
     const judged = end.verb === null || end.verb === 'finished';
     const reason = judged ? limitIn(end) : null;
     if (reason === null) {
@@ -212,15 +214,15 @@ export class Admission {
     }
     const { retryAt } = end.verdict;
     const until = this.#pauses.limited(pauseKey(by.config), attemptId, { reason, retryAt });
-    const movesOn = !staysWithAgent(claim) && this.#standInFor(asked, by);
+    const movesOn = !staysWithAgent(claim) && this.#standInFor(asked, by, task.outside);
     const again = this.#repeated.note(task.id, reason);
     return { limit: { until: until + again.delayMs, movesOn, counts: again.counts }, foreignSession };
   }
 
   /** Whether another agent may carry it out: now, or as soon as that one has a slot. */
-  #standInFor(asked: Agent, by: Agent): boolean {
+  #standInFor(asked: Agent, by: Agent, outside: boolean): boolean {
     return this.#catalogue
-      .chain(asked)
+      .chain(asked, outside)
       .some((one) => one.name !== by.name && this.#pauses.heldUntil(pauseKey(one.config)) === undefined);
   }
 
@@ -291,12 +293,12 @@ export class Admission {
   }
 
   /** Why a task that is ready does not start, where its agent is kept back; undefined where nothing does. */
-  holdOf(task: Pick<StoredTask, 'state' | 'runAt' | 'agent'>): Hold | undefined {
+  holdOf(task: Pick<StoredTask, 'state' | 'runAt' | 'agent' | 'outside'>): Hold | undefined {
     const { state, runAt } = task;
     if (state !== 'queued' || isCommand(task) || (runAt !== null && Date.parse(runAt) > this.#now))
       return undefined;
     const agent = this.#catalogue.resolve(task.agent)?.agent;
-    return (agent && routeOf(this.#catalogue.chain(agent), this.#parts).hold) ?? undefined;
+    return (agent && routeOf(this.#catalogue.chain(agent, task.outside), this.#parts).hold) ?? undefined;
   }
 
   /** Milliseconds until the demand may change by itself; null where it does not. */

@@ -29,7 +29,7 @@ export type Admitted =
 export interface Circumstances {
   /** Set where the attempt has met a limit of its provider. */
   limit: MetLimit | null;
-  /** The attempt's session is of no use to the agent that the task names: another kind of program stood in for that. */
+  /** The attempt's session is of no use to the agent that the task names: another program stood in for that. */
   foreignSession: boolean;
 }
 

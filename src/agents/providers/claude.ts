@@ -26,6 +26,7 @@ export function claudeProvider(config: ClaudeAgentConfig): AgentProvider {
     sessions: true,
     isSession: (id) => SESSION_ID.test(id),
     counts: 'usd',
+    takesOutside: true,
     probe: { version: ['--version'], help: ['--help'], words: HELP_WORDS },
     envFamily: ['ANTHROPIC_*', 'CLAUDE_CODE_*', 'CLAUDE_CONFIG_DIR', 'IS_SANDBOX'],
     prepare: (input) => ({

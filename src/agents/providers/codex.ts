@@ -40,6 +40,7 @@ export function codexProvider(config: CodexAgentConfig): AgentProvider {
     sessions: true,
     isSession: (id) => UUID.test(id),
     counts: 'tokens',
+    takesOutside: true,
     probe: {
       version: ['--version'],
       help: ['exec', '--help'],

@@ -25,6 +25,7 @@ export function commandProvider(config: CommandAgentConfig): AgentProvider {
     sessions: false,
     isSession: () => false,
     counts: 'nothing',
+    takesOutside: true,
     probe: null,
     prepare: ({ prompt }) => {
       if (asArgument && Buffer.byteLength(prompt) > MAX_ARGUMENT_BYTES) {

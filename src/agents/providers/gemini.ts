@@ -41,6 +41,7 @@ export function geminiProvider(config: GeminiAgentConfig): AgentProvider {
     sessions: true,
     isSession: (id) => UUID.test(id),
     counts: 'tokens',
+    takesOutside: true,
     probe: {
       version: ['--version'],
       help: ['--help'],

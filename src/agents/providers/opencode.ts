@@ -33,19 +33,21 @@ const SESSION_ID = /^ses_[0-9A-Za-z]{8,64}$/u;
 
 /** opencode, headless: one event a line on stdout, the prompt on stdin. Measured with 1.18. */
 export function opencodeProvider(config: OpencodeAgentConfig): AgentProvider {
+  // Measured: neither OPENCODE_DISABLE_PROJECT_CONFIG nor --pure keeps a plugin in .opencode/plugin from being run.
+  const takesOutside = config.outside_settings === 'all';
   return {
     envFamily: ['OPENCODE_*'],
     sessions: true,
     isSession: (id) => SESSION_ID.test(id),
     counts: 'usd',
+    takesOutside,
     probe: {
       version: ['--version'],
       help: ['run', '--help'],
       words: ['--format', 'raw JSON events', '--model', '--session'],
     },
     prepare: ({ prompt, resume, outside }) => {
-      // Measured: neither OPENCODE_DISABLE_PROJECT_CONFIG nor --pure keeps a plugin in .opencode/plugin from being run.
-      if (outside && config.outside_settings !== 'all') throw new AiwgdError('INVALID_PARAMS', OUTSIDE);
+      if (outside && !takesOutside) throw new AiwgdError('INVALID_PARAMS', OUTSIDE);
       const session = resume !== null && SESSION_ID.test(resume) ? resume : null;
       return {
         program: config.program ?? 'opencode',

@@ -161,8 +161,38 @@ function checkFallbacks(root: Json, found: Relations): void {
     } else if (leadsBack(name, nextOf)) {
       const remedy = 'end the chain: take `fallback` away from one of its agents';
       found.errors.push({ path, message: 'leads back to the agent itself', remedy });
+    } else {
+      const useless = neverTakesOver(agents, name, next);
+      if (useless !== undefined) found.warnings.push({ path, ...useless });
     }
   }
+}
+
+/** Why an agent never takes over for another one, though it is to; undefined where it does. */
+function neverTakesOver(
+  agents: Json,
+  name: string,
+  next: string,
+): Pick<Finding, 'message' | 'remedy'> | undefined {
+  const asks = (one: string): boolean => object(agents[one])['approvals'] === 'gate';
+  if (accountOf(name, agents) === accountOf(next, agents))
+    return {
+      message: 'never takes over: it has the same provider and program, so it pauses at the same time',
+      remedy: 'name an agent of another provider or program',
+    };
+  if (asks(name) && !asks(next))
+    return {
+      message: 'never takes over: this agent asks before it acts (`approvals`), and that one asks nobody',
+      remedy: 'name an agent of claude with `"approvals": "gate"`',
+    };
+  return undefined;
+}
+
+/** What shares its limits, as `pauseKey` of the supervisor has it. */
+function accountOf(name: string, agents: Json): string {
+  const { provider = isPresetAgent(name) ? name : 'claude', program, command } = object(agents[name]);
+  const runs = provider === 'command' ? list(command)[0] : (program ?? provider);
+  return JSON.stringify([provider, runs]);
 }
 
 function leadsBack(name: string, nextOf: (name: string) => unknown): boolean {
@@ -179,9 +209,18 @@ const RESERVED_USD = 5;
 
 function checkBudget(budget: Json, found: Relations): void {
   const perTask = budget['per_task_usd'];
+  for (const key of ['per_task_usd', 'per_day_usd', 'per_rule_day_usd']) {
+    if (budget[key] !== 0) continue;
+    const remedy = 'set it to null for no bound';
+    found.warnings.push({
+      path: ['budget', key],
+      message: 'lets no task begin whose agent costs money',
+      remedy,
+    });
+  }
   for (const key of ['per_day_usd', 'per_rule_day_usd']) {
     const bound = budget[key];
-    if (typeof bound !== 'number') continue;
+    if (typeof bound !== 'number' || bound === 0) continue;
     const path = ['budget', key];
     if (typeof perTask !== 'number' && bound < RESERVED_USD) {
       const remedy = 'set per_task_usd, else one task at a time reserves all of it';
