@@ -201,9 +201,8 @@ export class AgentSupervisor {
     });
     const [submitted] = (await store.submit([task])) as [Submitted];
     if (!submitted.deduped) {
-      const facts = { ...task, id: submitted.id, attempt: 0 };
-      const ready = { ...facts, runAt: null, outside: task.launch?.outside === true };
-      this.#events.queued(facts, task.runAt === null ? this.holdOf(ready) : task);
+      const facts = { ...task, id: submitted.id, attempt: 0, outside: task.launch?.outside === true };
+      this.#events.queued(facts, task.runAt === null ? this.holdOf({ ...facts, runAt: null }) : task);
       this.#wakeFor(task);
     }
     return { taskId: submitted.id, state: submitted.state, deduped: submitted.deduped };

@@ -97,6 +97,7 @@ export function prepareAttempt(
       isolated &&
       (await workspaces?.prepare({
         owner: past?.root ?? task.id,
+        conversation: task.conversation,
         cwd: task.cwd,
         options: isolating.config.worktree ?? NO_COPIES,
       }));

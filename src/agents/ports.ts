@@ -11,6 +11,8 @@ export interface Workspaces {
   prepare(request: {
     /** The task that the workspace belongs to: the task itself, or the first one of its conversation. */
     owner: string;
+    /** The conversation of the task; null where it has none. */
+    conversation: string | null;
     /** The task's folder, absolute; null for the project. */
     cwd: string | null;
     options: WorktreeOptions;

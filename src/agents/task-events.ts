@@ -13,7 +13,10 @@ import type { StreamSizes } from './attempt-files.js';
 export type Publish = (event: NewEvent) => void;
 
 /** The fields of a task that its events tell. */
-export type TaskFacts = Pick<StoredTask, 'id' | 'agent' | 'priority' | 'attempt' | 'ruleId' | 'causedBy'>;
+export type TaskFacts = Pick<
+  StoredTask,
+  'id' | 'agent' | 'priority' | 'attempt' | 'ruleId' | 'causedBy' | 'outside'
+>;
 
 const END_TOPIC: Record<FinalState, TaskTopic> = {
   completed: 'task:completed',
@@ -158,6 +161,7 @@ export class TaskEvents {
         priority: task.priority,
         attempt: task.attempt,
         ...(task.ruleId === null ? {} : { ruleId: task.ruleId }),
+        ...(task.outside ? { outside: true } : {}),
         ...details,
       },
       ...causeOf(task),

@@ -97,7 +97,8 @@ export class Lineage {
       return { rules: [...new Set([...own, ...this.#known(event.cause)])], via: gateId };
     }
     if (event.source === 'supervisor' && typeof taskId === 'string') {
-      const rules = new Set([...own, ...this.#known(taskId), ...this.#known(event.cause)]);
+      const outside = event.payload['outside'] === true ? [OUTSIDE] : [];
+      const rules = new Set([...own, ...outside, ...this.#known(taskId), ...this.#known(event.cause)]);
       return { rules: [...rules], via: taskId };
     }
     const known = this.#known(event.cause);
@@ -130,12 +131,21 @@ export class Lineage {
     } else if (event.type !== 'task:output' && event.type !== 'task:progress') {
       const { rules } = this.of(event);
       if (rules.length === 0) return;
-      if (event.type === 'task:queued') this.record(taskId, rules);
-      // One in a folder of its own changes nothing that is watched.
-      const isolated = event.payload['isolated'] === true;
-      if (event.type === 'task:started' && !isolated)
-        this.#began(taskId, rules, timeOf(event.payload['startedAt']) ?? at);
+      if (event.type !== 'task:queued' && event.type !== 'task:started') return;
+      this.record(taskId, rules);
+      if (event.type === 'task:started') this.#follow(event, taskId, rules);
     }
+  }
+
+  /**
+   * One in a folder of its own changes nothing that is watched, as long as it stays there. For what came from outside
+   * that is not taken for granted: better too much counts as such than too little.
+   */
+  #follow(event: AiwgEvent, taskId: string, rules: readonly string[]): void {
+    const isolated = event.payload['isolated'] === true;
+    const suspected = isolated ? rules.filter((rule) => rule === OUTSIDE) : rules;
+    if (suspected.length === 0) return;
+    this.#began(taskId, suspected, timeOf(event.payload['startedAt']) ?? Date.parse(event.timestamp));
   }
 
   /** The task does not work any more, since `at`. */

@@ -28,7 +28,10 @@ export function builtInActions(
   };
   const actions = {
     doctor: noted(async (signal) => {
-      const { doctorLines, runDoctor } = await import('./doctor/doctor.js');
+      const [{ runDoctor }, { doctorLines }] = await Promise.all([
+        import('./doctor/doctor.js'),
+        import('../protocol/doctor-report.js'),
+      ]);
       const report = await runDoctor({
         paths,
         configFile,

@@ -16,6 +16,7 @@ import { endAgents, leaveAgents } from './agents-end.js';
 import { AutomationHost } from './automation-host.js';
 import type { LoadedConfig } from './config-source.js';
 import { guardAgainstCrashes } from './crash-guard.js';
+import { DoctorDesk } from './doctor-desk.js';
 import { HealthRegister } from './health.js';
 import { type DaemonLog, logBounds, openLog } from './log.js';
 import { openTasks } from './open-tasks.js';
@@ -251,6 +252,11 @@ export class Daemon {
       config: () => this.#reloader.current,
       enabled: this.#options.automation,
     });
+    const doctor = new DoctorDesk(this.#ground, {
+      configFile: this.#options.configFile,
+      config: () => this.#reloader.current,
+    });
+    this.#releases.push('doctor', () => doctor.close());
     const server = makeServer(this.#ground, {
       store,
       supervisor,
@@ -260,6 +266,7 @@ export class Daemon {
       workspaces,
       status,
       reload: () => this.reload(),
+      doctor: () => doctor.look(),
     });
     const retention = new Retention({ store, files, clock, log, days: config.retention.days });
     this.#releases.push('retention', () => retention.close());

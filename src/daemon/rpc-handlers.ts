@@ -22,6 +22,7 @@ export interface HandlerParts extends TaskHandlerParts {
   clock: Clock;
   status(): Promise<ResultOf<'daemon.status'>>;
   reload(): Promise<ResultOf<'daemon.reload'>>;
+  doctor(): Promise<ResultOf<'daemon.doctor'>>;
   stop(wish: Omit<ParamsOf<'daemon.stop'>, 'pid'>): void;
 }
 
@@ -43,6 +44,7 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
     'spend.report': spendHandler(parts.store, parts.clock),
     ping: () => ({ pong: true, pid: process.pid, version: VERSION }),
     'daemon.status': () => parts.status(),
+    'daemon.doctor': () => parts.doctor(),
     'daemon.reload': () => parts.reload(),
     'daemon.stop': ({ pid, ...wish }) => {
       if (pid !== undefined && pid !== process.pid) {
@@ -55,7 +57,8 @@ export function rpcHandlers(parts: HandlerParts): Handlers {
       return { stopping: true };
     },
     'event.emit': ({ topic, payload = {}, ...given }, call) => {
-      const cause = given.cause ?? callingTask(call, project);
+      // An agent may not disown what it does.
+      const cause = callingTask(call, project) ?? given.cause;
       const event = { type: topic, source: 'rpc', payload, ...(cause === undefined ? {} : { cause }) };
       return { eventId: router.publish(event).id };
     },

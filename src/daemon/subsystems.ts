@@ -99,11 +99,12 @@ export interface ServerParts {
   workspaces: TaskWorkspaces;
   status: () => Promise<ResultOf<'daemon.status'>>;
   reload: () => Promise<ResultOf<'daemon.reload'>>;
+  doctor: () => Promise<ResultOf<'daemon.doctor'>>;
 }
 
 /** The server of the project's socket, not listening yet. */
 export function makeServer({ paths, clock, log, router }: Ground, parts: ServerParts): RpcServer {
-  const { store, supervisor, files, stop, automation, workspaces, status, reload } = parts;
+  const { store, supervisor, files, stop, automation, workspaces, status, reload, doctor } = parts;
   const tasks = { project: paths.root, store, supervisor, files };
   return new RpcServer({
     address: paths.socket,
@@ -126,6 +127,7 @@ export function makeServer({ paths, clock, log, router }: Ground, parts: ServerP
       router,
       status,
       reload,
+      doctor,
       stop: (wish) => stop.ask({ reason: 'rpc', ...wish }),
     }),
   });

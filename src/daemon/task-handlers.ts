@@ -48,14 +48,14 @@ export function taskHandlers({ project, store, supervisor, files }: TaskHandlerP
     const { tasks, nextCursor } = await store.list({ ...filter, limit });
     return { tasks: tasks.map((task) => listedTask(task, presentOf(task))), nextCursor };
   };
-  const isFromOutside = async (id: string | undefined): Promise<boolean> =>
-    id !== undefined && (await store.get(id))?.outside === true;
+  const isFromOutside = async (id: string): Promise<boolean> => (await store.get(id))?.outside === true;
   /** With the task whose agent makes the call; what somebody outside has set off stays so. */
   const asCalled = async (submission: Submission, call: CallContext): Promise<Submission> => {
     const caller = callingTask(call, project);
-    const cause = submission.cause ?? caller;
+    // An agent may not disown what it does.
+    const cause = caller ?? submission.cause;
     if (cause === undefined) return submission;
-    const outside = (await isFromOutside(caller)) || (await isFromOutside(cause));
+    const outside = await isFromOutside(cause);
     return { ...submission, cause, ...(outside ? { launch: { ...submission.launch, outside } } : {}) };
   };
   return {

@@ -10,6 +10,14 @@ import type { Worktrees } from '../worktrees/worktrees.js';
 const RESUMED = /^task:(?<owner>.+)$/u;
 const PAGE_ROWS = 1_000;
 
+interface Owner {
+  /** The first task of the conversation, or the task itself. */
+  owner: string;
+  prompt: string;
+  /** When the owner was submitted; null where the store has forgotten it. */
+  createdAt: string | null;
+}
+
 /** The worktrees of tasks, by the ids of any task that works in them. Loaded when first needed: most projects have none. */
 export class TaskWorkspaces implements Workspaces {
   readonly #options: {
@@ -45,13 +53,13 @@ export class TaskWorkspaces implements Workspaces {
   /** Throws NOT_FOUND for an unknown task, and for one that has no worktree. */
   async diff(taskId: string): Promise<TaskDiff> {
     const worktrees = await this.#worktrees();
-    return worktrees.diff((await this.#find(worktrees, taskId)).owner);
+    return worktrees.diff((await this.#findSame(worktrees, taskId)).owner);
   }
 
   /** As `Worktrees.merge`. */
   async merge(taskId: string): Promise<TaskMerge> {
     const worktrees = await this.#worktrees();
-    return worktrees.merge(await this.#find(worktrees, taskId));
+    return worktrees.merge(await this.#findSame(worktrees, taskId));
   }
 
   /** As `Worktrees.prune`; each of `taskIds` stands for the worktree in which that task works. */
@@ -82,22 +90,29 @@ export class TaskWorkspaces implements Workspaces {
     return worktrees;
   }
 
+  /** As `#find`. Throws INVALID_PARAMS where the worktree is an earlier task's of the same id. */
+  async #findSame(worktrees: Worktrees, taskId: string): Promise<Owner> {
+    const found = await this.#find(worktrees, taskId);
+    if (found.createdAt !== null) worktrees.checkSameTask(found.owner, found.createdAt);
+    return found;
+  }
+
   /** The owner of the worktree of a task. One that the store has forgotten may have left a worktree of its own. */
-  async #find(worktrees: Worktrees, taskId: string): Promise<{ owner: string; prompt: string }> {
+  async #find(worktrees: Worktrees, taskId: string): Promise<Owner> {
     const task = await this.#options.store.get(taskId);
     if (task !== undefined) {
-      const owner = ownerOf(task, await this.#conversations(worktrees));
+      const owner = ownerOf(task, worktrees.conversations());
       const first = owner === task.id ? task : await this.#options.store.get(owner);
-      return { owner, prompt: (first ?? task).prompt };
+      return { owner, prompt: (first ?? task).prompt, createdAt: first?.createdAt ?? null };
     }
-    if (worktrees.owners().includes(taskId)) return { owner: taskId, prompt: '' };
+    if (worktrees.owners().includes(taskId)) return { owner: taskId, prompt: '', createdAt: null };
     throw new AiwgdError('NOT_FOUND', `There is no task ${taskId}.`, { data: { taskId } });
   }
 
   /** Worktrees that a queued or running task uses. */
   async #inUse(): Promise<Map<string, string>> {
     const worktrees = await this.#worktrees();
-    const conversations = await this.#conversations(worktrees);
+    const conversations = worktrees.conversations();
     const inUse = new Map<string, string>();
     // A task goes from queued to running, so none is missed between the two.
     for (const state of ['queued', 'running'] as const) {
@@ -117,18 +132,9 @@ export class TaskWorkspaces implements Workspaces {
       cursor = page.nextCursor ?? undefined;
     } while (cursor !== undefined);
   }
-
-  /** Which worktree belongs to a conversation of a chat: the one of its first task. */
-  async #conversations(worktrees: Worktrees): Promise<Map<string, string>> {
-    const found = new Map<string, string>();
-    for (const owner of worktrees.owners()) {
-      const conversation = (await this.#options.store.get(owner))?.conversation ?? null;
-      if (conversation !== null && !found.has(conversation)) found.set(conversation, owner);
-    }
-    return found;
-  }
 }
 
+/** The worktree of a conversation is its first task's. */
 function ownerOf({ id, conversation }: StoredTask, conversations: ReadonlyMap<string, string>): string {
   if (conversation === null) return id;
   return RESUMED.exec(conversation)?.groups?.['owner'] ?? conversations.get(conversation) ?? id;

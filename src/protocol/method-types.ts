@@ -7,6 +7,7 @@ import type {
   ScheduledJob,
   TraceAnswer,
 } from './automation.js';
+import type { DoctorReport } from './doctor-report.js';
 import type { AiwgEvent, DeadLetter } from './event.js';
 import type { SpendParams, SpendReport } from './spend.js';
 import type { DaemonStatus } from './status.js';
@@ -85,6 +86,7 @@ export interface MethodTypes {
   ping: { params: NoParams; result: { pong: true; pid: number; version: string } };
   'rpc.discover': { params: NoParams; result: Record<string, unknown> };
   'daemon.status': { params: NoParams; result: DaemonStatus };
+  'daemon.doctor': { params: NoParams; result: DoctorReport };
   'daemon.reload': { params: NoParams; result: { changed: string[] } };
   'daemon.stop': {
     params: { graceMs?: number; keepAgents?: boolean; pid?: number };

@@ -8,6 +8,7 @@ import {
 } from './answer-schemas.js';
 import { type EventSketch, GATE_STATES } from './automation.js';
 import { automationStatus, gate, scheduledJob, trace, verdicts } from './automation-schemas.js';
+import { CHECK_STATUSES } from './doctor-report.js';
 import type { MethodTypes } from './method-types.js';
 import { about, literal, object, oneOf, record, type Schema, wholeNumber } from './schema.js';
 import { spendParams, spendReport } from './spend-schemas.js';
@@ -83,6 +84,22 @@ export const METHODS: MethodTable = {
     summary: 'State of the daemon and of each subsystem.',
     params: none,
     result: daemonStatusSchema,
+  },
+  'daemon.doctor': {
+    summary:
+      'Looks at everything that the daemon stands on: configuration, files, the programs and versions of agents, variables, disk, watches, clock. Takes some seconds.',
+    params: none,
+    result: object({
+      ok: v.boolean(),
+      checks: v.array(
+        object({
+          name: v.string(),
+          status: oneOf(CHECK_STATUSES),
+          detail: v.string(),
+          remedy: v.exactOptional(v.string()),
+        }),
+      ),
+    }),
   },
   'daemon.reload': {
     summary:

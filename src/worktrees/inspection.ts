@@ -5,12 +5,13 @@ import { whyBranchStays } from './branch-use.js';
 import { type BytePath, textOf } from './byte-paths.js';
 import { changedCopies } from './copied-files.js';
 import type { Git } from './git.js';
+import { hasOwnRefs, hiddenFiles } from './hidden.js';
 import { nestedRepository } from './nested-repositories.js';
 import { linkState, type Place } from './place.js';
 import type { WorktreeRecord } from './records.js';
 import { commitOf, holdsOwnCommits, refOf, unfinishedOperation } from './repository.js';
-import { submodulesWithOwnCommits } from './submodules.js';
-import { hiddenFiles, trackedFiles, uncommitted } from './uncommitted.js';
+import { hiddenInSubmodules, submodulesWithOwnCommits } from './submodules.js';
+import { trackedFiles, uncommitted } from './uncommitted.js';
 
 export interface Inspection {
   state: WorktreeState;
@@ -107,10 +108,8 @@ async function whyKept(git: Git, place: Place, record: WorktreeRecord): Promise<
   const trees = { source: place.repository.top, target: place.path };
   const [submodule] = await submodulesWithOwnCommits(git, trees, record.submodules);
   if (submodule !== undefined) return `the submodule ${submodule} has commits that no branch has`;
+  const inSubmodules = await hiddenInSubmodules(git, place.path, record.submodules);
+  if (inSubmodules !== undefined) return inSubmodules;
   const known = new Set(record.submodules.map(({ path }) => path));
   return nestedRepository(place.path, { known, tracked });
-}
-
-async function hasOwnRefs(git: Git, { path, env }: Place): Promise<boolean> {
-  return (await git.line({ cwd: path, env, args: ['for-each-ref', '--count=1', 'refs/worktree'] })) !== '';
 }

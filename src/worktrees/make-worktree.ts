@@ -21,6 +21,8 @@ export interface WorkspaceRequest {
    * may have left a worktree: that is not given to another one.
    */
   createdAt?: string | null;
+  /** The conversation that works in it; null for none. */
+  conversation?: string | null;
   options: { submodules: boolean; untracked: 'none' | 'copy'; copy: readonly string[] };
 }
 
@@ -39,25 +41,48 @@ const CHECKOUT_TIMEOUT_MS = 600_000;
 /** Makes the worktree of a task, or finds it. Call it for one owner at a time. */
 export async function prepareWorktree(
   shop: Workshop,
-  { owner, cwd, createdAt = null, options }: WorkspaceRequest,
+  { owner, cwd, createdAt = null, conversation = null, options }: WorkspaceRequest,
 ): Promise<{ folder: string; path: string }> {
   const { git, records } = shop;
   const repository = await findRepository(git, shop.project);
   const inside = folderWithin(repository, cwd);
   records.makeFolder();
   const path = records.realPathOf(owner);
-  const known = records.read(owner);
-  const record = known === undefined ? known : asFound(repository, known, path);
-  if (record !== undefined && record !== known) records.write(record);
+  const record = readAsFound(records, repository, owner, path);
   checkSameTask(record, createdAt, path);
   if (record?.state === 'making') await takeAway(shop, repository, record);
   if (record?.state !== 'ready' || !(await isUsable(shop, repository, record, path))) {
     await makeAnew(shop, { repository, path, owner, createdAt, record, options });
   }
+  noteConversation(records, owner, conversation);
   return { folder: workFolder(path, inside), path };
 }
 
-function checkSameTask(record: WorktreeRecord | undefined, createdAt: string | null, path: string): void {
+function readAsFound(
+  records: WorktreeRecords,
+  repository: Repository,
+  owner: string,
+  path: string,
+): WorktreeRecord | undefined {
+  const known = records.read(owner);
+  if (known === undefined) return undefined;
+  const record = asFound(repository, known, path);
+  if (record !== known) records.write(record);
+  return record;
+}
+
+function noteConversation(records: WorktreeRecords, owner: string, conversation: string | null): void {
+  const made = records.read(owner);
+  if (made === undefined || conversation === null || made.conversation === conversation) return;
+  records.write({ ...made, conversation });
+}
+
+/** Throws INVALID_PARAMS where the worktree is another task's than the one that was submitted at this time. */
+export function checkSameTask(
+  record: WorktreeRecord | undefined,
+  createdAt: string | null,
+  path: string,
+): void {
   const known = record?.taskCreatedAt ?? null;
   if (record === undefined || known === null || createdAt === null || known === createdAt) return;
   throw invalid(
@@ -115,6 +140,7 @@ async function makeAnew(shop: Workshop, making: Making): Promise<void> {
     branch: branchOf(owner),
     base: tip === null || before === undefined ? head : before.base,
     state: 'making',
+    conversation: before?.conversation ?? null,
     newBranch: tip === null,
     admin: null,
     worker: null,

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, realpathSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeFileAtomic } from '../platform/atomic-file.js';
 import { AiwgdError } from '../protocol/errors.js';
@@ -6,6 +6,7 @@ import { bytesOf } from './byte-paths.js';
 import type { Git } from './git.js';
 import { type Place, textIn } from './place.js';
 import type { WorktreeRecord } from './records.js';
+import { adminDirOf } from './submodules.js';
 
 /**
  * Makes a worktree, its submodules, and what git keeps of them point to each other again, after the project was moved or
@@ -32,16 +33,6 @@ export async function mendLinks(git: Git, place: Place, { submodules }: Worktree
     writeFileAtomic(join(link.adminDir, 'gitdir'), `${join(link.path, '.git')}\n`, { mode: 0o644 });
     writeFileSync(join(link.path, '.git'), `gitdir: ${link.adminDir}\n`);
   }
-}
-
-/** What a repository keeps of the worktree at one of these places. */
-async function adminDirOf(git: Git, source: string, places: readonly string[]): Promise<string | undefined> {
-  const args = ['rev-parse', '--path-format=absolute', '--git-common-dir'];
-  const all = join(realpathSync(await git.line({ cwd: source, args })), 'worktrees');
-  const names = existsSync(all) ? readdirSync(all) : [];
-  return names
-    .map((name) => join(all, name))
-    .find((folder) => places.includes(textIn(join(folder, 'gitdir')) ?? ''));
 }
 
 /** A copy of a linked worktree shares what git keeps with its original. */

@@ -18,11 +18,8 @@ export async function nestedRepository(
   const waiting: BytePath[] = [''];
   let seen = 0;
   for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
-    const entries = await entriesOf(at === '' ? Buffer.from(folder) : under(folder, at));
-    const names = new Set(entries.map(({ name }) => name));
-    if (at !== '' && BARE.every((name) => names.has(name)) && !tracked.has(`${at}/HEAD`)) {
-      return `${textOf(at)} is a repository of its own`;
-    }
+    const entries = await entriesOf(folder, at);
+    if (isBare(at, entries) && !tracked.has(`${at}/HEAD`)) return `${textOf(at)} is a repository of its own`;
     for (const { name, isFolder } of entries) {
       seen += 1;
       if (seen > MOST_ENTRIES) return 'it has too many files to look for repositories among them';
@@ -34,8 +31,14 @@ export async function nestedRepository(
   return undefined;
 }
 
-async function entriesOf(place: Buffer): Promise<{ name: BytePath; isFolder: boolean }[]> {
+function isBare(at: BytePath, entries: readonly { name: BytePath }[]): boolean {
+  const names = new Set(entries.map(({ name }) => name));
+  return at !== '' && BARE.every((name) => names.has(name));
+}
+
+async function entriesOf(folder: string, at: BytePath): Promise<{ name: BytePath; isFolder: boolean }[]> {
   const found: { name: BytePath; isFolder: boolean }[] = [];
+  const place = at === '' ? Buffer.from(folder) : under(folder, at);
   try {
     // Names as bytes; Node's types do not know of it.
     for await (const entry of await opendir(place, { encoding: 'latin1' })) {

@@ -46,8 +46,11 @@ export function linkState({ path, adminDir }: Place): 'whole' | 'copied' | 'brok
   const there = textIn(file)?.replace(/^gitdir: /u, '') ?? '';
   const back = textIn(join(adminDir, 'gitdir')) ?? '';
   if (there === adminDir && back === file) return 'whole';
-  const isElsewhere = (there !== adminDir && existsSync(there)) || (back !== file && existsSync(back));
-  return isElsewhere ? 'copied' : 'broken';
+  return leadsElsewhere(there, adminDir) || leadsElsewhere(back, file) ? 'copied' : 'broken';
+}
+
+function leadsElsewhere(link: string, own: string): boolean {
+  return link !== own && existsSync(link);
 }
 
 /** Of a file of git's, without the newline at its end; undefined where there is no such file. */

@@ -5,6 +5,7 @@ import { makeFolder } from '../platform/make-folder.js';
 import type { ProcessIdentity } from '../platform/process-identity.js';
 import { AiwgdError } from '../protocol/errors.js';
 import type { BytePath } from './byte-paths.js';
+import { branchOf } from './repository.js';
 
 export interface CopiedFile {
   path: BytePath;
@@ -24,6 +25,8 @@ export interface WorktreeRecord {
   owner: string;
   /** When that task was submitted; null where nobody said. */
   taskCreatedAt: string | null;
+  /** The conversation whose tasks work in it: its first task may be forgotten before it ends. Null for none. */
+  conversation: string | null;
   branch: string;
   /** The commit from which the task started. */
   base: string;
@@ -48,6 +51,34 @@ const OWNER = /^task-\d{4,15}$/u;
 export function checkOwner(owner: string): void {
   if (OWNER.test(owner)) return;
   throw new AiwgdError('INVALID_PARAMS', `${JSON.stringify(owner)} is no id of a task.`);
+}
+
+const COMMIT = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/u;
+
+/** What is in a record becomes paths and words for git: it may have come with a repository that was cloned. */
+function checkRecord(record: Partial<WorktreeRecord>, owner: string): asserts record is WorktreeRecord {
+  const { version, base, mergedHead, branch, state, admin, copied, submodules } = record;
+  if (version !== 1 || record.owner !== owner) throw new Error('it is of another kind');
+  const wrong = Object.entries({
+    base: !isCommit(base),
+    mergedHead: mergedHead !== null && !isCommit(mergedHead),
+    branch: branch !== branchOf(owner),
+    state: state !== 'making' && state !== 'ready',
+    admin: admin !== null && !(isInner(admin) && !admin.includes('/')),
+    copied: !Array.isArray(copied) || !copied.every(({ path }) => isInner(path)),
+    submodules: !Array.isArray(submodules) || !submodules.every(({ path }) => isInner(path)),
+  }).find(([, isWrong]) => isWrong);
+  if (wrong !== undefined) throw new Error(`its ${wrong[0]} is none`);
+}
+
+function isCommit(value: unknown): boolean {
+  return typeof value === 'string' && COMMIT.test(value);
+}
+
+/** A path that leads nowhere but further in. */
+function isInner(path: unknown): path is BytePath {
+  if (typeof path !== 'string' || path.includes('\0')) return false;
+  return path.split('/').every((name) => !['', '.', '..'].includes(name));
 }
 
 /** The folder of worktrees, and their records. */
@@ -92,8 +123,8 @@ export class WorktreeRecords {
     }
     try {
       const record = JSON.parse(text) as Partial<WorktreeRecord>;
-      if (record.version !== 1 || record.owner !== owner) throw new Error('it is of another kind');
-      return record as WorktreeRecord;
+      checkRecord(record, owner);
+      return record;
     } catch (error) {
       throw unreadable(path, error);
     }

@@ -1,11 +1,12 @@
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { joinNul } from './byte-paths.js';
+import { type BytePath, joinNul, splitNul } from './byte-paths.js';
 import type { Git } from './git.js';
+import { hiddenFiles } from './hidden.js';
 import type { Place } from './place.js';
 import type { WorktreeRecord } from './records.js';
-import { hiddenFiles, uncommitted } from './uncommitted.js';
+import { uncommitted } from './uncommitted.js';
 
 /** All that a worktree holds, as an index of its own: the worktree's is not touched. */
 export interface Snapshot extends AsyncDisposable {
@@ -13,6 +14,8 @@ export interface Snapshot extends AsyncDisposable {
   env: Readonly<Record<string, string>>;
   /** What could not be taken in, in git's words; empty where all was. */
   notes: string;
+  /** Submodules that hold changes which are not committed in them: those cannot be taken in. */
+  dirtySubmodules: BytePath[];
 }
 
 const ADD_TIMEOUT_MS = 600_000;
@@ -71,7 +74,12 @@ export async function snapshot(
         input: joinNul(copies),
       });
     }
-    return { env, notes: code === 0 ? '' : stderr.trim(), [Symbol.asyncDispose]: dispose };
+    // All else is in the index by now.
+    const left = ['diff', '--name-only', '--no-relative', '--ignore-submodules=none', '-z', '--'];
+    const dirtySubmodules =
+      record.submodules.length === 0 ? [] : splitNul(await git.ok({ ...at, args: left }));
+    const notes = code === 0 ? '' : stderr.trim();
+    return { env, notes, dirtySubmodules, [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await dispose();
     throw error;

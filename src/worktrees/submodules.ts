@@ -1,9 +1,12 @@
-import { existsSync, mkdirSync, realpathSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { AiwgdError } from '../protocol/errors.js';
 import { bytesOf, splitNul, textOf, under } from './byte-paths.js';
 import type { Git } from './git.js';
+import { hasOwnRefs, hiddenFiles } from './hidden.js';
+import { type Place, textIn } from './place.js';
 import type { SubmoduleRecord } from './records.js';
-import { commitOf, holdsOwnCommits } from './repository.js';
+import { commitOf, holdsOwnCommits, unfinishedOperation } from './repository.js';
 
 /** Nobody nests deeper; a chain of links might. */
 const MOST_DEPTH = 16;
@@ -76,6 +79,75 @@ export async function removeSubmodules(
   }
 }
 
+/**
+ * Throws CONFLICT where git would take a repository in the worktree for a submodule's that neither the daemon nor git itself
+ * put there: to look at it would be to run the programs that its settings name.
+ */
+export async function checkSubmodules(git: Git, place: Place, within = '', depth = 0): Promise<void> {
+  const { path, env } = place;
+  const links = await gitlinks(git, folderText(path, within), within === '' ? env : {});
+  for (const { path: local } of depth > MOST_DEPTH ? [] : links) {
+    const inner = within === '' ? local : `${within}/${local}`;
+    const mark = join(folderText(path, inner), '.git');
+    if (lstatSync(mark, { throwIfNoEntry: false }) === undefined) continue;
+    if (!(await isOfSubmodule(git, place, inner, mark))) {
+      throw new AiwgdError(
+        'CONFLICT',
+        `The .git of the submodule ${textOf(inner)} in ${path} does not lead to the project's repository of it, and is not looked at. If the project was moved, the next attempt of the task mends it; else save what you need of it and remove it.`,
+      );
+    }
+    await checkSubmodules(git, place, inner, depth + 1);
+  }
+}
+
+async function isOfSubmodule(
+  git: Git,
+  { adminDir, repository }: Place,
+  inner: string,
+  mark: string,
+): Promise<boolean> {
+  const gitDir = textIn(mark)?.replace(/^gitdir: /u, '') ?? '';
+  // A task may have checked out one that the project has not: git keeps that with the worktree.
+  if (resolve(dirname(mark), gitDir).startsWith(`${join(adminDir ?? '', 'modules')}/`)) return true;
+  const source = folderText(repository.top, inner);
+  return existsSync(under(source, '.git')) && gitDir === (await adminDirOf(git, source, [mark]));
+}
+
+/** What a repository keeps of the worktree whose file `.git` is, or was, one of these. */
+export async function adminDirOf(
+  git: Git,
+  source: string,
+  marks: readonly string[],
+): Promise<string | undefined> {
+  const args = ['rev-parse', '--path-format=absolute', '--git-common-dir'];
+  const all = join(realpathSync(await git.line({ cwd: source, args })), 'worktrees');
+  const names = existsSync(all) ? readdirSync(all) : [];
+  return names
+    .map((name) => join(all, name))
+    .find((folder) => marks.includes(textIn(join(folder, 'gitdir')) ?? ''));
+}
+
+/** What git's look at a worktree passes over in its submodules, in words; undefined for nothing. */
+export async function hiddenInSubmodules(
+  git: Git,
+  target: string,
+  submodules: readonly SubmoduleRecord[],
+): Promise<string | undefined> {
+  for (const { path } of submodules) {
+    const place = folderText(target, path);
+    if (!existsSync(under(place, '.git'))) continue;
+    const name = `the submodule ${textOf(path)}`;
+    const gitDir = await git.line({ cwd: place, args: ['rev-parse', '--absolute-git-dir'] });
+    const operation = unfinishedOperation(gitDir);
+    if (operation !== undefined) return `in ${name} ${operation} is in progress`;
+    const at = { path: place, env: {} };
+    const [hidden] = await hiddenFiles(git, at);
+    if (hidden !== undefined) return `in ${name} ${textOf(hidden)} is hidden from git (assume-unchanged)`;
+    if (await hasOwnRefs(git, at)) return `${name} has refs of its own (refs/worktree)`;
+  }
+  return undefined;
+}
+
 /** Submodules with commits that no branch of theirs has. */
 export async function submodulesWithOwnCommits(
   git: Git,
@@ -129,11 +201,10 @@ function folderText(folder: string, path: string): string {
   return path === '' ? folder : `${folder}/${bytesOf(path).toString('utf8')}`;
 }
 
-async function gitlinks(git: Git, cwd: string): Promise<SubmoduleRecord[]> {
-  if (realpathSync(await git.line({ cwd, args: ['rev-parse', '--show-toplevel'] })) !== realpathSync(cwd)) {
-    return [];
-  }
-  return splitNul(await git.ok({ cwd, args: ['ls-files', '-z', '--stage'] })).flatMap((entry) => {
+async function gitlinks(git: Git, cwd: string, env = {}): Promise<SubmoduleRecord[]> {
+  const top = await git.line({ cwd, env, args: ['rev-parse', '--show-toplevel'] });
+  if (realpathSync(top) !== realpathSync(cwd)) return [];
+  return splitNul(await git.ok({ cwd, env, args: ['ls-files', '-z', '--stage'] })).flatMap((entry) => {
     const [head, path] = [entry.slice(0, entry.indexOf('\t')), entry.slice(entry.indexOf('\t') + 1)];
     const [mode, commit = ''] = head.split(' ');
     return mode === '160000' ? [{ path, commit }] : [];

@@ -53,8 +53,13 @@ export async function taskDiff({ git, records, project }: Workshop, owner: strin
     await using taken = await snapshot(git, place, record, { keep: false });
     const ask = { cwd: place.path, env: taken.env };
     const compared = await compare(git, ask, ['--cached', base], branch);
-    const missing = taken.notes === '' ? [] : [`Not all could be looked at: ${taken.notes}`];
-    return { ...whole, ...compared, notes: [...missing, compared.notes].join('\n').trim() };
+    const dirty = taken.dirtySubmodules.map(textOf).join(', ');
+    const notes = [
+      taken.notes === '' ? '' : `Not all could be looked at: ${taken.notes}`,
+      dirty === '' ? '' : `Not shown is what is not committed in the submodules themselves: ${dirty}`,
+      compared.notes,
+    ];
+    return { ...whole, ...compared, notes: notes.filter((note) => note !== '').join('\n') };
   }
   const end = (await commitOf(git, top, refOf(owner))) ?? record.mergedHead;
   if (end === null) throw new AiwgdError('NOT_FOUND', `Of ${owner} neither worktree nor branch is left.`);

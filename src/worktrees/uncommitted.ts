@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs';
-import { type BytePath, splitNul, under } from './byte-paths.js';
+import { type BytePath, splitNul } from './byte-paths.js';
 import { unchangedCopies } from './copied-files.js';
 import type { Git } from './git.js';
 import type { Place } from './place.js';
 import type { WorktreeRecord } from './records.js';
+import { checkSubmodules } from './submodules.js';
 
 /** What a worktree holds beside its commits. */
 export interface Uncommitted {
@@ -17,8 +17,9 @@ export interface Uncommitted {
 
 const CONFLICTS = new Set(['DD', 'AU', 'UD', 'UA', 'DU', 'AA', 'UU']);
 
-/** Looks without touching the worktree's index. */
+/** Looks without touching the worktree's index. Throws CONFLICT where a submodule is not what it was made as. */
 export async function uncommitted(git: Git, place: Place, record: WorktreeRecord): Promise<Uncommitted> {
+  await checkSubmodules(git, place);
   const args = ['status', '--porcelain=v1', '-z', '--no-renames', '--untracked-files=all'];
   const entries = splitNul(
     await git.ok({ cwd: place.path, env: place.env, args: [...args, '--ignore-submodules=none'] }),
@@ -36,15 +37,4 @@ export async function uncommitted(git: Git, place: Place, record: WorktreeRecord
 
 export async function trackedFiles(git: Git, { path: folder, env }: Place): Promise<Set<BytePath>> {
   return new Set(splitNul(await git.ok({ cwd: folder, env, args: ['ls-files', '-z'] })));
-}
-
-/** Tracked files that git was told not to look at, and that are there: their changes show up nowhere. */
-export async function hiddenFiles(git: Git, { path: folder, env }: Place): Promise<BytePath[]> {
-  return splitNul(await git.ok({ cwd: folder, env, args: ['ls-files', '-z', '-v'] })).flatMap((entry) => {
-    const tag = entry.slice(0, 1);
-    const path = entry.slice(2);
-    const skipped = tag === 'S' || tag === 's';
-    // A sparse checkout marks what it leaves out in the same way.
-    return (skipped || tag !== tag.toUpperCase()) && existsSync(under(folder, path)) ? [path] : [];
-  });
 }

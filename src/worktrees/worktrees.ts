@@ -1,14 +1,14 @@
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../platform/clock.js';
-import { messageOf } from '../protocol/errors.js';
+import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { PruneAnswer, TaskDiff, TaskMerge, Worktree } from '../protocol/worktrees.js';
 import { Git } from './git.js';
 import { asFound } from './half-made.js';
 import { inspect } from './inspection.js';
-import { prepareWorktree, type Workshop, type WorkspaceRequest } from './make-worktree.js';
+import { checkSameTask, prepareWorktree, type Workshop, type WorkspaceRequest } from './make-worktree.js';
 import { placeOf } from './place.js';
-import { checkOwner, WorktreeRecords } from './records.js';
+import { checkOwner, type WorktreeRecord, WorktreeRecords } from './records.js';
 import { removeWorktree } from './removal.js';
 import { branchOf, findRepository, type Repository } from './repository.js';
 import { taskDiff } from './task-diff.js';
@@ -65,6 +65,21 @@ export class Worktrees {
     return this.#shop.records.owners();
   }
 
+  /** Conversations that work in a worktree, with its owner. */
+  conversations(): Map<string, string> {
+    const found = new Map<string, string>();
+    for (const owner of this.owners()) {
+      const conversation = this.#readOrNone(owner)?.conversation ?? null;
+      if (conversation !== null && !found.has(conversation)) found.set(conversation, owner);
+    }
+    return found;
+  }
+
+  /** Throws INVALID_PARAMS where the worktree is an earlier task's of the same id. */
+  checkSameTask(owner: string, createdAt: string): void {
+    checkSameTask(this.#readOrNone(owner), createdAt, this.#shop.records.pathOf(owner));
+  }
+
   /** Every worktree, in the order of the ids. */
   async list(): Promise<Worktree[]> {
     const owners = this.#shop.records.owners();
@@ -113,6 +128,16 @@ export class Worktrees {
   /** Ends what git does; what it has begun is mended by the next `prepare`. */
   close(): void {
     this.#shop.git.close();
+  }
+
+  /** One that cannot be read is nobody's; whoever asks for it itself learns why. */
+  #readOrNone(owner: string): WorktreeRecord | undefined {
+    try {
+      return this.#shop.records.read(owner);
+    } catch (error) {
+      if (error instanceof AiwgdError) return undefined;
+      throw error;
+    }
   }
 
   #usedBy(owner: string): () => Promise<string | null> {

@@ -260,14 +260,14 @@ describe('a run that goes on in another session than it was asked to', () => {
   ])('costs what that session counts (%s)', (session, costUsd, surprises) => {
     const baseline = { costUsd: 1, tokens: null };
     const parser = provider.createParser({ baseline, resumed: 's', now: () => NOW });
-    const result = {
+    const told = {
       type: 'result',
       is_error: false,
       result: 'done',
       total_cost_usd: 1.25,
       session_id: session,
     };
-    for (const line of [{ ...init(), session_id: session }, result])
+    for (const line of [{ ...init(), session_id: session }, told])
       parser.line(Buffer.from(JSON.stringify(line)));
     const verdict = parser.verdict(TERMINATED);
     expect(verdict.costUsd).toBe(costUsd);

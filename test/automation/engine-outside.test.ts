@@ -52,3 +52,34 @@ test('a task takes along what judges its work', async () => {
   await rig.endAll();
   expect(rig.tasks.all[0]?.launch).toMatchObject({ verify: { command: ['npm', 'test'], rounds: 4 } });
 });
+
+test('a command of a rule is from outside as well, and so is what its script brings about', async () => {
+  const rig = await Rig.open({
+    rules: [
+      {
+        trigger: { type: 'event', topic: 'webhook.ci' },
+        action: { type: 'command', command: ['./triage.sh'] },
+      },
+    ],
+  });
+  rig.publish('webhook.ci', {}, { source: 'webhook' });
+  await rig.endAll();
+  expect(outsideOf(rig)).toEqual([true]);
+});
+
+test('a task that a message brought about is known by its events, though no rule submitted it', async () => {
+  const rig = await Rig.open({
+    rules: [
+      { trigger: { type: 'event', topic: 'task:completed' }, action: { type: 'submit_task', prompt: 'x' } },
+      { trigger: { type: 'file_change', pattern: 'src/**' }, action: { type: 'submit_task', prompt: 'y' } },
+    ],
+  });
+  const payload = { taskId: 'task-7777', state: 'running', outside: true, isolated: true };
+  rig.publish('task:queued', payload, { source: 'supervisor' });
+  rig.publish('task:started', payload, { source: 'supervisor' });
+  rig.change('src/a.ts');
+  rig.publish('task:completed', { taskId: 'task-7777', state: 'completed' }, { source: 'supervisor' });
+  await rig.endAll();
+  expect(rig.tasks.all.length).toBeGreaterThanOrEqual(2);
+  expect(outsideOf(rig).every((outside) => outside === true)).toBe(true);
+});

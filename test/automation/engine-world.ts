@@ -209,6 +209,7 @@ function storedTask({ launch, once, endedAt, ...task }: FakeTask): StoredTask {
     sessionId: null,
     costUsd: null,
     usage: null,
+    outside: false,
     conversation: null,
   };
 }

@@ -45,3 +45,27 @@ it('leaves nothing of what it asked behind a kill either, once it runs again', a
   await p.start();
   await until('those of the first are gone', () => before.every((pid) => identityOf(pid) === undefined));
 });
+
+it('tells of each agent by hand, and what can be done about it', async () => {
+  const agents = {
+    claude: { program: './claude' },
+    gone: { provider: 'codex', program: './no-such-program' },
+  };
+  const p = new Project({ config: { watch: { enabled: false }, agents } });
+  writeFileSync(join(p.root, 'claude'), '#!/bin/sh\necho "2.1.330 (Claude Code)"\n', { mode: 0o755 });
+  await p.start();
+  const { stdout, code } = await p.run(['doctor']);
+  expect(stdout).toMatch(/agent claude .*2\.1\.330/);
+  expect(stdout).toMatch(/warning +agent gone .*no-such-program does not exist/);
+  const report = await p.run(['doctor', '--json']);
+  expect(JSON.parse(report.stdout)).toMatchObject({ ok: code === 0, checks: expect.any(Array) });
+});
+
+it('is broken off by a stop when it was asked by hand', async () => {
+  const { p, pids } = await inTheMiddle();
+  const asked = p.run(['doctor']);
+  await until('it hangs for both', () => pids().length >= 2);
+  await p.ok(['stop']);
+  expect((await asked).code).not.toBe(0);
+  expect(pids().filter((pid) => identityOf(pid) !== undefined)).toEqual([]);
+});

@@ -263,6 +263,29 @@ describe('prune keeps', () => {
     expect(repo.branches()).toEqual(['main']);
   });
 
+  const FORGED: object[] = [
+    { base: '--output=/tmp/aiwgd-written' },
+    { mergedHead: '--output=/tmp/aiwgd-written' },
+    { branch: 'main' },
+    { state: 'other' },
+    { admin: '../../src' },
+    { admin: '..' },
+    { copied: [{ path: '../../x', sha256: '' }] },
+    { submodules: [{ path: '/x', commit: '' }] },
+    { submodules: null },
+  ];
+  test.each(FORGED)('one with a record that the daemon would not write: %j', async (forged) => {
+    const repo = new Repository();
+    await repo.prepare();
+    const record = '.aiwg/working/task-0001.json';
+    repo.write(record, JSON.stringify({ ...(JSON.parse(repo.read(record)) as object), ...forged }));
+    const why = `cannot be read (its ${Object.keys(forged)[0]} is none)`;
+    expect(await repo.keptBecause()).toContain(why);
+    await expect(repo.worktrees.diff('task-0001')).rejects.toThrow(why);
+    await expect(repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).rejects.toThrow(why);
+    await expect(repo.prepare()).rejects.toThrow(why);
+  });
+
   test('one that a task takes up in the last moment', async () => {
     const repo = new Repository();
     await repo.prepare();

@@ -123,6 +123,89 @@ test('a submodule with changes, or with commits of its own, is kept and not merg
   expect(await repo.keptBecause()).toBeNull();
 });
 
+const HIDDEN: [what: string, make: (repo: Repository, inner: string) => void, why: string][] = [
+  [
+    'a change that git was told not to look at',
+    (repo, inner) => {
+      repo.gitIn(inner, 'update-index', '--assume-unchanged', 'inner.txt');
+      writeFileSync(join(inner, 'inner.txt'), 'hours of work\n');
+    },
+    'in the submodule lib/outer/in side inner.txt is hidden from git',
+  ],
+  ['a bisect', (repo, inner) => repo.gitIn(inner, 'bisect', 'start'), 'a bisect is in progress'],
+  [
+    'refs of its own',
+    (repo, inner) => repo.gitIn(inner, 'update-ref', 'refs/worktree/kept', 'HEAD'),
+    'the submodule lib/outer/in side has refs of its own',
+  ],
+];
+test.each(HIDDEN)('%s in a submodule keeps the worktree', async (_, make, why) => {
+  const repo = nested();
+  const inner = join(await repo.prepare(), 'lib/outer/in side');
+  make(repo, inner);
+  expect((await repo.seen()).why).toContain(why);
+  expect(await repo.keptBecause()).toContain(why);
+  expect(existsSync(join(inner, 'inner.txt'))).toBe(true);
+});
+
+test('what is not committed in a submodule is told of, and not called merged', async () => {
+  const repo = nested();
+  const folder = await repo.prepare();
+  writeFileSync(join(folder, 'lib/outer/outer.txt'), 'changed\n');
+  const { notes, files } = await repo.worktrees.diff('task-0001');
+  expect([notes, files]).toEqual([
+    'Not shown is what is not committed in the submodules themselves: lib/outer',
+    [],
+  ]);
+  await expect(repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).rejects.toThrow(
+    'have changes that are not committed in them: lib/outer',
+  );
+});
+
+test.each(['lib/outer', 'lib/outer/in side'])(
+  'a repository in the place of %s is not looked at',
+  async (at) => {
+    for (const submodules of [true, false]) {
+      const repo = nested();
+      const folder = await repo.prepare('task-0001', { submodules });
+      const place = join(folder, submodules ? at : 'lib/outer');
+      const ran = join(repo.base, 'ran');
+      rmSync(join(place, '.git'), { force: true });
+      repo.gitIn(place, 'init', '--quiet');
+      writeFileSync(join(place, '.gitattributes'), '* filter=x\n');
+      writeFileSync(join(place, 'x.txt'), 'x\n');
+      repo.gitIn(place, 'add', '.');
+      repo.gitIn(place, 'commit', '--quiet', '-m', 'x');
+      repo.gitIn(place, 'config', 'filter.x.clean', `touch ${ran}; cat`);
+      writeFileSync(join(place, 'x.txt'), 'y\n');
+      expect(await repo.seen()).toMatchObject({
+        state: 'dirty',
+        why: expect.stringContaining('not looked at'),
+      });
+      expect(await repo.keptBecause()).toContain('not looked at');
+      await expect(repo.worktrees.diff('task-0001')).rejects.toMatchObject({ code: 'CONFLICT' });
+      await expect(repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).rejects.toThrow(
+        'not looked at',
+      );
+      expect(existsSync(ran)).toBe(false);
+    }
+  },
+);
+
+test('a submodule that a task adds or checks out itself is looked at', async () => {
+  const repo = nested();
+  const source = join(repo.base, 'source');
+  repo.git('clone', '--quiet', join(repo.top, 'lib/outer'), source);
+  const folder = await repo.prepare();
+  repo.gitIn(folder, ...LOCAL, 'submodule', '--quiet', 'add', source, 'added');
+  repo.gitIn(folder, 'commit', '--quiet', '-m', 'a submodule');
+  expect((await repo.worktrees.diff('task-0001')).files.map(({ path }) => path)).toEqual([
+    '.gitmodules',
+    'added',
+  ]);
+  expect((await repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).merged).toBe(true);
+});
+
 test('submodules are there again where git refuses to remove their worktree', async () => {
   const repo = nested();
   const folder = await repo.prepare();
@@ -149,6 +232,6 @@ test('a repository that a task made in its worktree is not merged as a submodule
   repo.gitIn(folder, 'add', '.');
   repo.gitIn(folder, 'commit', '--quiet', '-m', 'with a repository');
   await expect(repo.worktrees.merge({ owner: 'task-0001', prompt: 'x' })).rejects.toThrow(
-    'own in ' + folder + ' is a repository of its own',
+    `submodule own in ${folder} does not lead to the project's repository of it`,
   );
 });

@@ -92,6 +92,7 @@ function taskOf(run: RunRecord, step: TaskStep): ActionTask {
   };
   const event = eventDocument(run);
   const literals = eventEnvironment(run.event, run.files);
+  const outside = run.rules.includes(OUTSIDE);
   if (step.type === 'command') {
     return {
       ...common,
@@ -99,7 +100,7 @@ function taskOf(run: RunRecord, step: TaskStep): ActionTask {
       agent: null,
       priority: 0,
       timeoutMs: step.timeout_ms,
-      launch: { event, env: { ...step.env }, literals, command: [...step.command] },
+      launch: { event, env: { ...step.env }, literals, command: [...step.command], outside },
     };
   }
   const { prompt, agent, priority, timeout_minutes: minutes } = step;
@@ -115,7 +116,7 @@ function taskOf(run: RunRecord, step: TaskStep): ActionTask {
       event,
       env: { ...step.env },
       literals,
-      outside: run.rules.includes(OUTSIDE),
+      outside,
       ...(command === null ? {} : { verify: { command: [...command], rounds: rounds ?? DEFAULT_ROUNDS } }),
     },
   };

@@ -17,6 +17,7 @@ export const BRANCH_OF: Readonly<Record<string, keyof typeof LOADERS>> = {
   stop: 'daemon',
   restart: 'daemon',
   reload: 'daemon',
+  doctor: 'daemon',
   status: 'daemon',
   ping: 'daemon',
   logs: 'daemon',

@@ -62,6 +62,14 @@ function addLifecycle(program: CommandNode, add: AddLeaf): void {
 
 function addInspection(program: CommandNode, add: AddLeaf): void {
   add(program, {
+    name: 'doctor',
+    summary: 'Look at everything that the daemon stands on',
+    details:
+      'Configuration, files, the programs and versions of agents, variables, disk, watches, clock; each problem with its remedy. Ends with 1 where something has failed.',
+    examples: [['aiwgd doctor', '']],
+    load: () => import('../commands/doctor.js'),
+  });
+  add(program, {
     name: 'status',
     summary: 'Show the state of the daemon and of each subsystem',
     options: [new Option('--watch', 'show it anew each second')],

@@ -1,18 +1,9 @@
 import type { Clock } from '../../platform/clock.js';
 import type { Config } from '../../protocol/config/config-schema.js';
+import type { CheckResult } from '../../protocol/doctor-report.js';
 import type { ProjectPaths } from '../../protocol/project-paths.js';
 
-/** `warning`: it works, but something is missing or will be; `failed`: something does not work. */
-export type CheckStatus = 'ok' | 'warning' | 'failed';
-
-/** What one look at one thing found. Never holds the value of a variable. */
-export interface CheckResult {
-  name: string;
-  status: CheckStatus;
-  detail: string;
-  /** What to do about it. */
-  remedy?: string;
-}
+export type { CheckResult };
 
 export interface DoctorContext {
   paths: ProjectPaths;

@@ -185,6 +185,7 @@ const MCP_METHODS: Record<keyof MethodTypes, boolean> = {
   ping: true,
   'rpc.discover': false,
   'daemon.status': true,
+  'daemon.doctor': false,
   'daemon.reload': false,
   'daemon.stop': false,
   'task.submit': true,
