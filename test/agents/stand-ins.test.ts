@@ -91,7 +91,7 @@ describe('what the agent that a task names was told', () => {
     const id = await met(rig, 'pwd');
     await passing(rig, 'it is done', () => has(rig, id, 'task:completed'));
     expect((await rig.get(id)).result).toBe(realpathSync(join(rig.root, id)));
-    expect(asked).toEqual([
+    expect(asked).toMatchObject([
       { owner: id, cwd: null, options },
       { owner: id, cwd: null, options },
     ]);
@@ -124,7 +124,9 @@ describe('a conversation that began with an agent that took over', () => {
     });
     rig.program('other', CLAUDE.replace('-f limit', '-f no-limit').replace('by claude', 'by the other'));
     await met(rig);
-    const first = await rig.submit('one', { agent: 'claude', conversation: 'c' });
+    // Also where its work is handed back to it.
+    const verify = { command: ['sh', '-c', 'test -e asked || { touch asked; false; }'], rounds: 1 };
+    const first = await rig.submit('one', { agent: 'claude', conversation: 'c', launch: { verify } });
     await passing(rig, 'it is done', () => has(rig, first, 'task:completed'), 10);
     expect(await rig.get(first)).toMatchObject({ result: 'by the other', sessionId: null });
     const second = await rig.submit('two', { agent: 'claude', conversation: 'c' });
