@@ -1,6 +1,7 @@
 import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
 import { AiwgdError, messageOf } from '../protocol/errors.js';
+import type { NewEvent } from '../protocol/event.js';
 import type { DaemonStatus } from '../protocol/status.js';
 import { isFinal, type TaskState } from '../protocol/task.js';
 import type { Claim, StoredTask, Submitted, TaskStore } from '../tasks/task-store.js';
@@ -44,6 +45,8 @@ export interface SupervisorOptions {
   /** File in which the pauses of providers outlive the daemon. */
   pausesFile: string;
   publish: Publish;
+  /** What was published on topics that match a glob, by earlier daemons too, as far as it is known. */
+  earlierEvents?: (topic: string) => readonly NewEvent[];
   clock: Clock;
   log: Log;
   /** Names this daemon in the store; another one at each start. */

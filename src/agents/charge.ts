@@ -1,5 +1,5 @@
 import type { TokenCounts } from '../protocol/task.js';
-import type { Charge, Claim } from '../tasks/task-store.js';
+import type { Charge, Claim, Outcome } from '../tasks/task-store.js';
 import type { Prices } from './agent-config.js';
 import type { AgentProvider, Verdict } from './agent-provider.js';
 import type { AttemptEnd } from './attempt.js';
@@ -62,4 +62,10 @@ export function withCharge(settlement: Settlement, charge: Charge | null): Settl
   return settlement.kind === 'finish'
     ? { kind: 'finish', outcome: { ...settlement.outcome, charge } }
     : { kind: 'release', release: { ...settlement.release, charge } };
+}
+
+/** The same outcome, with what all attempts of the task cost, as the store tells it. */
+export function withTotal({ spentUsd }: Claim, outcome: Outcome): Outcome {
+  const { costUsd = null } = outcome.charge ?? {};
+  return { ...outcome, costUsd: costUsd === null && spentUsd === 0 ? null : spentUsd + (costUsd ?? 0) };
 }

@@ -139,7 +139,8 @@ function afterLimit(claim: Claim, end: AttemptEnd, error: string, { until, moves
   return release(claim, end, text, { runAt: until, waitReason: 'rate_limit', resumes: true, counts: false });
 }
 
-function withoutSession(settlement: Settlement): Settlement {
+/** The same settlement, for an agent that does not know the attempt's session. */
+export function withoutSession(settlement: Settlement): Settlement {
   return settlement.kind === 'finish'
     ? { kind: 'finish', outcome: { ...settlement.outcome, sessionId: null } }
     : { kind: 'release', release: { ...settlement.release, sessionId: null } };

@@ -25,10 +25,15 @@ const END_TOPIC: Record<FinalState, TaskTopic> = {
   cancelled: 'task:cancelled',
 };
 
+/** Waiting tasks whose reason is remembered; of the others it may be told again. */
+const MAX_WAITS = 10_000;
+
 /** Tells the world what became of tasks; called only after the store has acknowledged it. Prompts are never told. */
 export class TaskEvents {
   readonly #publish: Publish;
   readonly #log: Log;
+  /** What was told last of waiting tasks, by id. */
+  readonly #waits = new Map<string, WaitReason>();
 
   constructor(publish: Publish, log: Log) {
     this.#publish = publish;
@@ -38,6 +43,7 @@ export class TaskEvents {
   /** `wait`: why it does not start at once, and when it will; `runAt` in milliseconds since 1970, null where nobody knows. */
   queued(task: TaskFacts, wait?: { waitReason: WaitReason | null; runAt: number | null }): void {
     const { waitReason = null, runAt = null } = wait ?? {};
+    this.#noteWait(task.id, waitReason);
     const details = {
       ...(waitReason === null ? {} : { waitReason }),
       ...(runAt === null ? {} : { runAt: new Date(runAt).toISOString() }),
@@ -47,11 +53,25 @@ export class TaskEvents {
     this.#tell('task:queued', task, 'queued', details);
   }
 
+  /** A task that was claimed goes on waiting: told once for each reason, however often it is looked at. */
+  waits(task: TaskFacts, wait: { waitReason: WaitReason; runAt: number | null }): void {
+    if (this.#waits.get(task.id) !== wait.waitReason) this.queued(task, wait);
+  }
+
+  #noteWait(taskId: string, waitReason: WaitReason | null): void {
+    this.#waits.delete(taskId);
+    if (waitReason === null) return;
+    this.#waits.set(taskId, waitReason);
+    const [oldest] = this.#waits.keys();
+    if (this.#waits.size > MAX_WAITS && oldest !== undefined) this.#waits.delete(oldest);
+  }
+
   /** `by` is the agent that carries it out; `isolated` where it works outside of the project's own tree. */
   started(
     task: TaskFacts & Pick<StoredTask, 'startedAt'>,
     { by, isolated }: { by: string; isolated: boolean },
   ): void {
+    this.#noteWait(task.id, null);
     this.#log.info({ taskId: task.id, agent: task.agent, by, attempt: task.attempt }, 'Task started');
     const details = { startedAt: task.startedAt, by, ...(isolated ? { isolated } : {}) };
     this.#tell('task:started', task, 'running', details);
@@ -94,6 +114,7 @@ export class TaskEvents {
     outcome: Pick<Outcome, 'state'> & Partial<Outcome>,
     durationMs: number | null,
   ): void {
+    this.#noteWait(task.id, null);
     const { state, error, exitCode, signal, costUsd } = outcome;
     const details = {
       ...(error ? { error } : {}),
@@ -118,6 +139,7 @@ export class TaskEvents {
   }
 
   retrying(task: TaskFacts, error: string | null, runAt: number): void {
+    this.#noteWait(task.id, null);
     this.#log.info(
       { taskId: task.id, attempt: task.attempt, runAt: new Date(runAt).toISOString() },
       'Task waits for a retry',

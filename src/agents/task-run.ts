@@ -1,6 +1,6 @@
 import { AiwgdError, messageOf } from '../protocol/errors.js';
 import type { TaskProgress } from '../protocol/task.js';
-import type { Claim, Outcome } from '../tasks/task-store.js';
+import type { Claim } from '../tasks/task-store.js';
 import type { AgentCatalogue } from './agent-catalogue.js';
 import type { AttemptEnd } from './attempt.js';
 import {
@@ -15,14 +15,22 @@ import {
   prepareAttempt,
   withoutAttempt,
 } from './begin-attempt.js';
-import { chargeFor, withCharge } from './charge.js';
+import { chargeFor, withCharge, withTotal } from './charge.js';
 import { agentOf } from './command-task.js';
 import type { FaultReport } from './fault-report.js';
 import { LaunchFault } from './launcher.js';
 import { type Circumstances, type Permit, permitOf } from './limits/permit.js';
 import { refusedEnd } from './refused-end.js';
 import { writeResultFile } from './result-file.js';
-import { asCancelled, cutOff, notAccepted, type Settlement, settle, untouched } from './retry-policy.js';
+import {
+  asCancelled,
+  cutOff,
+  notAccepted,
+  type Settlement,
+  settle,
+  untouched,
+  withoutSession,
+} from './retry-policy.js';
 import type { SettlementWriter } from './settlement-writer.js';
 import type { ShortCommands } from './short-command.js';
 import { noteSurprises } from './surprises.js';
@@ -85,6 +93,8 @@ export class TaskRun {
   #leaving = false;
   #lost = false;
   #detached = false;
+  /** The session is of no use to the agent that the task names. */
+  #isForeign = false;
   settlement: Settlement | undefined;
   /** Never rejects. */
   readonly done: Promise<void>;
@@ -263,7 +273,8 @@ export class TaskRun {
     this.#deps.onLaunch(null);
     noteSurprises(this.#deps.faults, this.agentName, end.verdict);
     const decided = this.#decide(end);
-    const settlement = this.#isAccepted(decided) ? decided : await this.#check(decided, end);
+    const judged = this.#isAccepted(decided) ? decided : await this.#check(decided, end);
+    const settlement = judged && this.#isForeign ? withoutSession(judged) : judged;
     return settlement && withCharge(settlement, this.#begun ? chargeFor(this.claim, this.#begun, end) : null);
   }
 
@@ -312,6 +323,7 @@ export class TaskRun {
     const { claim } = this;
     if (!end.launched) return { kind: 'release', release: untouched(claim, claim.task.error) };
     const circumstances = this.#deps.onEnded(claim, this.permit, end);
+    this.#isForeign = circumstances.foreignSession;
     return settle(claim, end, this.#deps.clock.now(), this.#deps.random, circumstances);
   }
 
@@ -360,7 +372,7 @@ export class TaskRun {
         'The outcome of a task was not stored; the next daemon finds it in the files of the attempt',
       );
     }
-    const delayed = this.#phaseNow() === 'unstored';
+    const delayed = this.phase === 'unstored';
     this.#phase = 'over';
     if (delayed) onSettling(this.claim);
   }
@@ -375,25 +387,14 @@ export class TaskRun {
     }
   }
 
-  /** With what all attempts of the task cost, as the store tells it. */
-  #withTotal(outcome: Outcome): Outcome {
-    const { costUsd = null } = outcome.charge ?? {};
-    const { spentUsd } = this.claim;
-    return { ...outcome, costUsd: costUsd === null && spentUsd === 0 ? null : spentUsd + (costUsd ?? 0) };
-  }
-
-  #phaseNow(): RunPhase {
-    return this.#phase;
-  }
-
   #tell(settlement: Settlement, durationMs: number | null): void {
     const { events } = this.#deps;
     const { task } = this.claim;
-    if (settlement.kind === 'finish') events.ended(task, this.#withTotal(settlement.outcome), durationMs);
-    else if (this.permit === undefined && settlement.release.waitReason !== null)
-      events.queued(task, settlement.release);
-    else if (settlement.release.runAt !== null)
-      events.retrying(task, settlement.release.error, settlement.release.runAt);
+    if (settlement.kind === 'finish')
+      return events.ended(task, withTotal(this.claim, settlement.outcome), durationMs);
+    const { waitReason, runAt, error } = settlement.release;
+    if (this.permit === undefined && waitReason !== null) events.waits(task, { waitReason, runAt });
+    else if (runAt !== null) events.retrying(task, error, runAt);
     else events.queued(task);
   }
 }

@@ -86,6 +86,7 @@ export function makeSupervisor(
     questions,
     workspaces,
     publish: (event) => router.publish(event),
+    earlierEvents: (topic) => router.history.query({ topic }),
   });
 }
 

@@ -2,6 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { BudgetBounds } from '#aiwgd/agents/money/budget.js';
+import type { NewEvent } from '#aiwgd/protocol/event.js';
 import { FakeClock, MemoryTaskStore } from '#aiwgd/testing/index.js';
 import { NO_BOUNDS, Rig, type RigOptions, until } from './harness.js';
 
@@ -265,6 +266,28 @@ describe('a budget for the rules', () => {
 });
 
 describe('a daemon that takes over', () => {
+  it('tells of a bound what its predecessor was killed before telling, and nothing twice', async () => {
+    const clock = new FakeClock(NOON);
+    const store = new MemoryTaskStore(clock);
+    const budget = { perTaskUsd: 0.3, perDayUsd: 0.3 };
+    await using rig = await spending(budget, { clock, store });
+    go(rig);
+    await submitted(rig, 1);
+    await passing(rig, 'it is done', () => count(rig, 'budget.exhausted') === 1);
+    await over(rig, 'it is handed over', rig.supervisor.handOver());
+    const told = rig.events.filter(({ type }) => type.startsWith('budget.'));
+    expect(told.map(({ type }) => type)).toEqual(['budget.warning', 'budget.exhausted']);
+    const next = async (earlier: readonly NewEvent[], owner: string): Promise<NewEvent[]> => {
+      const { root, settings } = rig;
+      const one = new Rig({ clock, store, root, settings, owner, earlierEvents: () => earlier });
+      await one.supervisor.start();
+      await over(rig, 'it is handed over', one.supervisor.handOver());
+      return one.events;
+    };
+    expect(await next(told.slice(0, 1), 'second')).toEqual(told.slice(1));
+    expect(await next(told, 'third')).toEqual([]);
+  });
+
   it('knows what was spent today, and what the attempts that go on may cost', async () => {
     const clock = new FakeClock(NOON);
     const store = new MemoryTaskStore(clock);

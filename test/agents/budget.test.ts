@@ -74,9 +74,23 @@ describe('what was spent', () => {
     expect(budget.spentUsd(NOON)).toBe(1);
   });
 
-  it('of an earlier daemon counts too, and what was told of it is not told again', () => {
+  it('of an earlier daemon counts too, and what is known to have been told of it is not told again', () => {
     const budget = bounded({ perTaskUsd: 1, perDayUsd: 10, perRuleDayUsd: 2 });
-    budget.load(8, new Map([['r', 2]]), NOON);
+    const sums = { spentUsd: 8, byRule: new Map([['r', 2]]) };
+    const until = startOfNextDay(NOON);
+    const day = { kind: 'warning' as const, ruleId: null, limitUsd: 10, until };
+    const rule = { ruleId: 'r', limitUsd: 2, until };
+    const kinds = (): string[] => budget.notices(NOON).map(({ kind, scope }) => `${kind} ${scope}`);
+    budget.load(sums, [], NOON);
+    expect(kinds()).toEqual(['warning day', 'warning rule', 'exhausted rule']);
+    const others = [
+      { ...day, limitUsd: 5 },
+      { ...day, until: startOfNextDay(until) },
+    ];
+    budget.load(sums, [...others, { ...rule, kind: 'warning' }], NOON);
+    expect(kinds()).toEqual(['warning day', 'exhausted rule']);
+    const all = [day, { ...rule, kind: 'warning' as const }, { ...rule, kind: 'exhausted' as const }];
+    budget.load(sums, all, NOON);
     expect([budget.spentUsd(NOON), budget.fitting(NOON), budget.fittingRule('r', NOON)]).toEqual([8, 2, 0]);
     expect(budget.notices(NOON)).toEqual([]);
     budget.adopt('late', { usd: 4, ruleId: 'r' });

@@ -25,6 +25,7 @@ export interface RigOptions {
   owner?: string;
   questions?: QuestionPort;
   workspaces?: Workspaces;
+  earlierEvents?: (topic: string) => readonly NewEvent[];
 }
 
 /** Waits for a condition by looking at it again and again; fails loudly. */
@@ -72,6 +73,7 @@ export class Rig implements AsyncDisposable {
       attemptFolder: (taskId, attempt) => this.folder(taskId, attempt),
       pausesFile: join(this.root, 'pauses.json'),
       publish: (event) => this.events.push(event),
+      ...(options.earlierEvents && { earlierEvents: options.earlierEvents }),
       clock,
       log: { debug: note, info: note, warn: note, error: note },
       owner: options.owner ?? 'rig',

@@ -144,6 +144,27 @@ describe('a limit of a provider', () => {
   });
 });
 
+describe('a pause of a program that no agent runs any more', () => {
+  it('is forgotten with the new configuration, and by the next daemon', async () => {
+    await using rig = await startedLimited();
+    const id = await met(rig);
+    await until('it waits', () => has(rig, id, 'task:retrying'));
+    const agents = { claude: { provider: 'claude' as const, program: './other' } };
+    const status = async (one: Rig): Promise<unknown> => (await one.supervisor.status()).paused;
+    const paused = readFileSync(join(rig.root, 'pauses.json'), 'utf8');
+    rig.supervisor.reconfigure(rig.settings, rig.agents(agents));
+    expect(await status(rig)).toEqual([]);
+    expect(JSON.parse(readFileSync(join(rig.root, 'pauses.json'), 'utf8'))).toEqual([]);
+    await rig.supervisor.handOver();
+    writeFileSync(join(rig.root, 'pauses.json'), paused);
+    const { clock, store, root, settings } = rig;
+    const next = new Rig({ agents, clock, store, root, settings, owner: 'next' });
+    await next.supervisor.start();
+    expect(await status(next)).toEqual([]);
+    await next.supervisor.stop({ graceMs: 0 });
+  });
+});
+
 describe('an agent that takes over', () => {
   const withFallback = { claude: { ...CLAUDE_AGENT, fallback: 'sh' } };
 

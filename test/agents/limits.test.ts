@@ -140,7 +140,7 @@ describe('after the pause', () => {
     expect(first.told.at(-1)).toBe('a goes on');
     const second = probing();
     expect(second.pauses.ended('probe', false)).toBe(true);
-    expect([second.pauses.room('a'), second.pauses.list()]).toEqual([1, [expect.anything()]]);
+    expect([second.pauses.room('a'), second.pauses.heldUntil('a') === undefined]).toEqual([1, false]);
     second.pauses.started('a', 'again');
     expect(second.pauses.room('a')).toBe(0);
   });
@@ -161,6 +161,27 @@ describe('after the pause', () => {
     clock.advance(1);
     expect(pauses.room('a')).toBe(1);
     expect(told.at(-1)).toBe('a goes on');
+  });
+});
+
+describe('what is said of pauses', () => {
+  it('is none of one that is over, until an attempt is sent ahead', () => {
+    const { clock, pauses } = pausing();
+    pauses.limited('a', 'first', UNTOLD);
+    expect(pauses.list()).toMatchObject([{ key: 'a' }]);
+    clock.advance(30 * SECOND);
+    expect(pauses.list()).toEqual([]);
+    pauses.started('a', 'probe');
+    expect(pauses.list()).toMatchObject([{ key: 'a' }]);
+  });
+
+  it('and what is kept of them, is none of a provider that no agent has any more', () => {
+    const { pauses, kept } = pausing();
+    pauses.limited('a', 'first', UNTOLD);
+    pauses.limited('b', 'second', UNTOLD);
+    pauses.keepOnly(new Set(['b', 'c']));
+    expect([pauses.list(), kept()]).toMatchObject([[{ key: 'b' }], [{ key: 'b' }]]);
+    expect(pauses.room('a')).toBe(Number.POSITIVE_INFINITY);
   });
 });
 
@@ -207,6 +228,7 @@ describe('pauses over a restart', () => {
       '[1, null, {"key": "a", "reason": "whim", "until": 1, "strikes": 1}, {"key": 1}]',
       0,
     ],
+    ['times that no calendar has', '[{"key": "a", "reason": "overloaded", "until": -1e20, "strikes": 1}]', 0],
   ])('are none with %s', (_, text, warnings) => {
     const { file: kept, logged } = file(text);
     expect(kept.read()).toEqual([]);

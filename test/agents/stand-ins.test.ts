@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Workspaces } from '#aiwgd/agents/ports.js';
 import type { Rig } from './harness.js';
 import {
@@ -38,8 +38,18 @@ describe('a task from outside', () => {
     const waits = async (): Promise<boolean> => (await rig.get(outside)).waitReason === 'rate_limit';
     await passing(rig, 'it waits', waits);
     expect(await rig.get(outside)).toMatchObject({ state: 'queued', attempt: 0, error: null });
+    // The one that is sent ahead hangs: the other is looked at again and again, and told once.
+    const next = await rig.submit('x', { agent: 'claude', launch: { outside: true } });
     lift(rig);
-    await passing(rig, 'it is done', () => has(rig, outside, 'task:completed'), 500);
+    writeFileSync(join(rig.root, 'hold'), '');
+    const both = [outside, next];
+    await passing(rig, 'one is sent ahead', () => both.some((id) => startedBy(rig, id).length > 0), 500);
+    const looked = vi.spyOn(rig.store, 'release');
+    await passing(rig, 'the other was looked at twice more', () => looked.mock.calls.length > 1, 500);
+    const waiting = both.filter((id) => startedBy(rig, id).length === 0);
+    expect(waiting.map((id) => rig.topics(id))).toEqual([['task:queued']]);
+    rmSync(join(rig.root, 'hold'));
+    await passing(rig, 'both are done', () => both.every((id) => has(rig, id, 'task:completed')), 500);
     expect((await rig.get(outside)).result).toBe('by claude');
     expect([startedBy(rig, inside), startedBy(rig, outside)]).toEqual([['claude', 'oc'], ['claude']]);
   });
@@ -81,7 +91,7 @@ describe('what the agent that a task names was told', () => {
     const id = await met(rig, 'pwd');
     await passing(rig, 'it is done', () => has(rig, id, 'task:completed'));
     expect((await rig.get(id)).result).toBe(realpathSync(join(rig.root, id)));
-    expect(asked).toEqual([
+    expect(asked).toMatchObject([
       { owner: id, cwd: null, options },
       { owner: id, cwd: null, options },
     ]);
@@ -114,7 +124,9 @@ describe('a conversation that began with an agent that took over', () => {
     });
     rig.program('other', CLAUDE.replace('-f limit', '-f no-limit').replace('by claude', 'by the other'));
     await met(rig);
-    const first = await rig.submit('one', { agent: 'claude', conversation: 'c' });
+    // Also where its work is handed back to it.
+    const verify = { command: ['sh', '-c', 'test -e asked || { touch asked; false; }'], rounds: 1 };
+    const first = await rig.submit('one', { agent: 'claude', conversation: 'c', launch: { verify } });
     await passing(rig, 'it is done', () => has(rig, first, 'task:completed'), 10);
     expect(await rig.get(first)).toMatchObject({ result: 'by the other', sessionId: null });
     const second = await rig.submit('two', { agent: 'claude', conversation: 'c' });

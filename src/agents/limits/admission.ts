@@ -1,6 +1,7 @@
 import type { Clock } from '../../platform/clock.js';
 import type { Log } from '../../platform/log.js';
 import { messageOf } from '../../protocol/errors.js';
+import type { NewEvent } from '../../protocol/event.js';
 import type { DaemonStatus } from '../../protocol/status.js';
 import { coversUnknown } from '../../tasks/charges.js';
 import type { Charge, Claim, StoredTask, TaskStore } from '../../tasks/task-store.js';
@@ -15,7 +16,7 @@ import { bareEnd, type Settlement, untouched } from '../retry-policy.js';
 import { type Demand, Slots } from '../slots.js';
 import type { Publish } from '../task-events.js';
 import type { TaskRun } from '../task-run.js';
-import { LimitEvents } from './limit-events.js';
+import { LimitEvents, noticeIn } from './limit-events.js';
 import { PauseFile } from './pause-file.js';
 import { type Admitted, type Circumstances, NO_CIRCUMSTANCES, type Permit } from './permit.js';
 import { type PauseReason, ProviderPauses, pauseKey } from './provider-pauses.js';
@@ -27,6 +28,8 @@ export interface AdmissionOptions {
   clock: Clock;
   log: Log;
   publish: Publish;
+  /** What was published on topics that match, as far as it is known; nothing where absent. */
+  earlierEvents?: (topic: string) => readonly NewEvent[];
   random: () => number;
   /** Where pauses of providers outlive the daemon. */
   pausesFile: string;
@@ -91,8 +94,16 @@ export class Admission {
   async start(): Promise<void> {
     const sums = await sumsOfToday(this.#options.store, this.#now);
     this.#unknown = sums.unknown > 0;
-    this.#budget.load(sums.spentUsd, sums.byRule, this.#now);
+    const told = this.#options.earlierEvents?.('budget.*') ?? [];
+    this.#budget.load(
+      sums,
+      told.flatMap((event) => noticeIn(event) ?? []),
+      this.#now,
+    );
+    // An earlier daemon may have been killed between a cost and the word of it.
+    this.#tellBudget();
     this.#pauses.load(this.#file.read());
+    this.#forgetPauses();
     // Those pauses hold tasks back that are ready; what waits for others goes on.
     await this.#wakeWaiting('rate_limit');
   }
@@ -101,11 +112,17 @@ export class Admission {
   reconfigure(settings: AdmissionSettings, agents: AgentsConfig): void {
     this.#maxParallel = settings.maxParallel;
     this.#catalogue = new AgentCatalogue(agents);
+    this.#forgetPauses();
     // Another agent may take over now.
     void this.#wakeWaiting('rate_limit');
     if (!this.#budget.rebound(settings.budget, this.#now)) return;
     this.#tellBudget();
     void this.#wakeWaiting('budget');
+  }
+
+  /** Pauses of programs that no agent runs any more. */
+  #forgetPauses(): void {
+    this.#pauses.keepOnly(new Set([...this.#catalogue.all()].map(({ config }) => pauseKey(config))));
   }
 
   /** What may be claimed now; null for nothing, and where only commands could be, but none waits. */

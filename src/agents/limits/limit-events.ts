@@ -1,9 +1,19 @@
 import type { Log } from '../../platform/log.js';
+import type { NewEvent } from '../../protocol/event.js';
 import type { PausedProvider } from '../../protocol/status.js';
 import type { Agent } from '../agent-catalogue.js';
-import type { BudgetNotice } from '../money/budget.js';
+import type { BudgetNotice, ToldNotice } from '../money/budget.js';
 import type { Publish } from '../task-events.js';
 import { pauseKey, type SavedPause } from './provider-pauses.js';
+
+/** What the event of a notice says of it; undefined for an event of another form. */
+export function noticeIn({ type, payload }: Pick<NewEvent, 'type' | 'payload'>): ToldNotice | undefined {
+  const { ruleId = null, limitUsd, until } = payload;
+  const kind = (['warning', 'exhausted'] as const).find((one) => type === `budget.${one}`);
+  if (kind === undefined || typeof limitUsd !== 'number' || typeof until !== 'string') return undefined;
+  if (ruleId !== null && typeof ruleId !== 'string') return undefined;
+  return { kind, ruleId, limitUsd, until: Date.parse(until) };
+}
 
 /** Tells of providers that pause, and of budgets that run out. */
 export class LimitEvents {

@@ -4,6 +4,8 @@ import type { Log } from '../../platform/log.js';
 import { messageOf } from '../../protocol/errors.js';
 import { PAUSE_REASONS, type PauseReason, type SavedPause } from './provider-pauses.js';
 
+/** The last millisecond of the calendar of `Date`. */
+const LATEST_TIME = 8.64e15;
 /** More providers than this no project has. */
 const MAX_PAUSES = 100;
 
@@ -48,7 +50,8 @@ function isPause(value: unknown): value is SavedPause {
   return (
     typeof key === 'string' &&
     PAUSE_REASONS.includes(reason as PauseReason) &&
-    Number.isFinite(until) &&
+    typeof until === 'number' &&
+    Math.abs(until) <= LATEST_TIME &&
     Number.isSafeInteger(strikes) &&
     Number(strikes) >= 0
   );

@@ -97,12 +97,20 @@ export class ProviderPauses {
     return pause === undefined || pause.openedAt !== null ? undefined : pause.until;
   }
 
-  /** What holds now. */
+  /** What keeps tasks back now: not what is over, and waits only for a task that can be sent ahead. */
   list(): SavedPause[] {
     return [...this.#pauses.keys()].flatMap((key) => {
       const pause = this.#current(key);
-      return pause === undefined || pause.openedAt !== null ? [] : [savedPart(pause)];
+      if (pause === undefined || pause.openedAt !== null) return [];
+      return this.#isOver(pause) && pause.probe === null ? [] : [savedPart(pause)];
     });
+  }
+
+  /** Forgets all providers but these: no attempt could ever show that the others go on. */
+  keepOnly(keys: ReadonlySet<string>): void {
+    const gone = [...this.#pauses.keys()].filter((key) => !keys.has(key));
+    for (const key of gone) this.#pauses.delete(key);
+    if (gone.length > 0) this.#changed();
   }
 
   /** An attempt of the provider starts. */

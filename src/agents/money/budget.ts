@@ -41,6 +41,9 @@ export interface BudgetNotice {
   until: number;
 }
 
+/** By what one notice is known from another. */
+export type ToldNotice = Pick<BudgetNotice, 'kind' | 'ruleId' | 'limitUsd' | 'until'>;
+
 interface Reserved {
   usd: number;
   ruleId: string | null;
@@ -68,11 +71,17 @@ export class Budget {
     this.#bounds = bounds;
   }
 
-  /** What was spent today before this daemon; what it has brought about of notices was told then. */
-  load(spentUsd: number, byRule: ReadonlyMap<string, number>, now: number): void {
-    const day = { spentUsd, byRule: new Map(byRule), told: new Set<string>() };
-    this.#days.set(startOfDay(now), day);
-    this.notices(now);
+  /** What was spent today before this daemon, and what is known to have been told of that, whenever it was. */
+  load({ spentUsd, byRule }: DaySums, earlier: readonly ToldNotice[], now: number): void {
+    const { perDayUsd, perRuleDayUsd } = this.#bounds;
+    const until = startOfNextDay(now);
+    const told = earlier
+      // About another bound, it is as good as not told.
+      .filter(
+        (one) => one.until === until && one.limitUsd === (one.ruleId === null ? perDayUsd : perRuleDayUsd),
+      )
+      .map(({ kind, ruleId }) => toldKey(kind, ruleId));
+    this.#days.set(startOfDay(now), { spentUsd, byRule: new Map(byRule), told: new Set(told) });
   }
 
   /** What was spent today, as it stands now. */
@@ -202,8 +211,8 @@ export class Budget {
     if (spentUsd >= limitUsd * WARNED_AT - EPSILON) kinds.push('warning');
     // What is only reserved may come back: it is used up where no attempt fits beside what is spent.
     if (fits(limitUsd - spentUsd, this.#standard(ruleId) ?? 0) === 0) kinds.push('exhausted');
-    const fresh = kinds.filter((kind) => !told.has(`${kind} ${ruleId ?? ''}`));
-    for (const kind of fresh) told.add(`${kind} ${ruleId ?? ''}`);
+    const fresh = kinds.filter((kind) => !told.has(toldKey(kind, ruleId)));
+    for (const kind of fresh) told.add(toldKey(kind, ruleId));
     const reservedUsd = dollars(ruleId === null ? this.reservedUsd() : this.reservedUsd(ruleId));
     const scope = ruleId === null ? 'day' : 'rule';
     const until = startOfNextDay(now);
@@ -232,6 +241,10 @@ export class Budget {
     if (this.#days.size > DAYS_KEPT) this.#days.delete(oldest);
     return day;
   }
+}
+
+function toldKey(kind: BudgetNotice['kind'], ruleId: string | null): string {
+  return `${kind} ${ruleId ?? ''}`;
 }
 
 /** A sum to be shown, without the noise of its last digits. */

@@ -1,3 +1,4 @@
+import { systemClock } from '../../platform/clock.js';
 import type { DaemonStatus } from '../../protocol/status.js';
 import { TASK_STATES } from '../../protocol/task.js';
 import type { Paint } from '../output/color.js';
@@ -52,7 +53,12 @@ function limitLines(supervisor: DaemonStatus['subsystems']['supervisor'], paint:
   const pauses = paused.map(({ provider, agents, until, reason }) => {
     const which = visibleLine(`${provider} (${agents.join(', ')})`);
     const why = reason === 'rate_limit' ? 'has met its limit' : 'is overloaded';
-    return row('', paint('yellow', `${which} ${why} and pauses until ${formatLocalTime(Date.parse(until))}`));
+    // Its end is past while an attempt is sent ahead.
+    const then =
+      Date.parse(until) > systemClock.now()
+        ? ` and pauses until ${formatLocalTime(Date.parse(until))}`
+        : '; one attempt is under way to see whether it goes on';
+    return row('', paint('yellow', `${which} ${why}${then}`));
   });
   return [...money, ...pauses];
 }
