@@ -18,8 +18,8 @@ export async function whyBranchStays(git: Git, place: Place): Promise<string | n
  * Another checkout than the task's worktree that is on the task's branch, or will come back to it after a rebase or bisect;
  * null for none.
  */
-export function checkedOutAt({ owner, repository, adminDir }: Place): string | null {
-  const ref = refOf(owner);
+export function checkedOutAt({ branch, repository, adminDir }: Place): string | null {
+  const ref = refOf(branch);
   const { commonDir } = repository;
   const linked = join(commonDir, 'worktrees');
   const names = existsSync(linked) ? readdirSync(linked) : [];
@@ -41,8 +41,8 @@ function isOn(gitDir: string, ref: string): boolean {
 }
 
 /** A symbolic ref is no branch that holds commits; to remove or write one would be to do so to the branch behind it. */
-async function symbolicUse(git: Git, { owner, repository }: Place): Promise<string | null> {
-  const ref = refOf(owner);
+async function symbolicUse(git: Git, { branch, repository }: Place): Promise<string | null> {
+  const ref = refOf(branch);
   const format = '--format=%(if)%(symref)%(then)%(refname) %(symref)%(end)';
   const all = await git.line({ cwd: repository.top, args: ['for-each-ref', format] });
   for (const line of all.split('\n')) {

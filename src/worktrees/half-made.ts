@@ -29,7 +29,7 @@ export async function makeBranch(
   record: WorktreeRecord,
   path: string,
 ): Promise<void> {
-  const ref = refOf(record.owner);
+  const ref = refOf(record.branch);
   const args = ['update-ref', '--create-reflog', '-m', beginOf(path), ref, record.base, NO_COMMIT];
   await git.ok({ cwd: top, args });
 }
@@ -79,21 +79,21 @@ async function removeBranch(
   record: WorktreeRecord,
   path: string,
 ): Promise<string | null> {
-  const { owner, base, branch, newBranch } = record;
+  const { base, branch, newBranch } = record;
   const { top } = repository;
-  const tip = await commitOf(git, top, refOf(owner));
+  const tip = await commitOf(git, top, refOf(branch));
   if (tip === null) return null;
-  if (newBranch && !(await isOurs(git, top, owner, path))) return null;
+  if (newBranch && !(await isOurs(git, top, branch, path))) return null;
   const stays = await whyBranchStays(git, placeOf(record, repository, path));
   if (stays !== null) return stays;
   if (tip !== base) return `${branch} has moved on`;
-  await git.ok({ cwd: top, args: ['update-ref', '--no-deref', '-d', refOf(owner), base] });
+  await git.ok({ cwd: top, args: ['update-ref', '--no-deref', '-d', refOf(branch), base] });
   return null;
 }
 
 /** Another project in the same repository may have made the branch in the same moment. */
-async function isOurs(git: Git, cwd: string, owner: string, path: string): Promise<boolean> {
-  const log = await git.ok({ cwd, args: ['reflog', 'show', '--format=%gs', refOf(owner), '--'] });
+async function isOurs(git: Git, cwd: string, branch: string, path: string): Promise<boolean> {
+  const log = await git.ok({ cwd, args: ['reflog', 'show', '--format=%gs', refOf(branch), '--'] });
   return log.toString('utf8').trimEnd().split('\n').at(-1) === beginOf(path);
 }
 

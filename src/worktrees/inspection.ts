@@ -34,7 +34,7 @@ const SHOWN = 3;
 /** Looks at a worktree, and changes nothing. */
 export async function inspect(git: Git, place: Place, record: WorktreeRecord): Promise<Inspection> {
   const { top } = place.repository;
-  const tip = await commitOf(git, top, refOf(record.owner));
+  const tip = await commitOf(git, top, refOf(record.branch));
   const head = await headOf(git, place);
   const tips = [...new Set([tip, head])].filter((commit) => commit !== null);
   const own = await holdsOwnCommits(git, top, tips);

@@ -9,7 +9,15 @@ import { asFound, dropMissing, makeBranch, markHalfMade, takeAway } from './half
 import { mendLinks } from './mend-links.js';
 import { linkState, placeOf, releaseHead } from './place.js';
 import type { WorktreeRecord, WorktreeRecords } from './records.js';
-import { branchOf, commitOf, findRepository, folderWithin, type Repository, refOf } from './repository.js';
+import {
+  branchOf,
+  commitOf,
+  findRepository,
+  folderWithin,
+  otherBranchOf,
+  type Repository,
+  refOf,
+} from './repository.js';
 import { checkOutSubmodules } from './submodules.js';
 import type { Turns } from './turns.js';
 
@@ -130,14 +138,15 @@ async function makeAnew(shop: Workshop, making: Making): Promise<void> {
       `The repository ${repository.top} has no commit yet; a worktree begins with one. Commit first.`,
     );
   }
-  const tip = await commitOf(git, repository.top, refOf(owner));
-  checkFree(path, owner, tip !== null && before === undefined);
+  const branch = before?.branch ?? (await freeBranch(git, repository, owner));
+  const tip = await commitOf(git, repository.top, refOf(branch));
+  checkFree(path, branch, tip !== null && before === undefined);
   await turns.take(repository.commonDir, () => dropMissing(git, repository, path));
   const record: WorktreeRecord = {
     version: 1,
     owner,
     taskCreatedAt: createdAt,
-    branch: branchOf(owner),
+    branch,
     base: tip === null || before === undefined ? head : before.base,
     state: 'making',
     conversation: before?.conversation ?? null,
@@ -202,11 +211,17 @@ async function adminNameOf(git: Git, { commonDir }: Repository, path: string): P
   throw new AiwgdError('CONFLICT', `git made ${path}, but keeps it in ${found}, not in ${commonDir}.`);
 }
 
+/** A name that nobody has: two projects in one repository count their tasks alike. */
+async function freeBranch(git: Git, { top, project }: Repository, owner: string): Promise<string> {
+  const taken = await commitOf(git, top, refOf(branchOf(owner)));
+  return taken === null ? branchOf(owner) : otherBranchOf(owner, project);
+}
+
 /** An empty folder is nobody's work. */
-function checkFree(path: string, owner: string, foreignBranch: boolean): void {
+function checkFree(path: string, branch: string, foreignBranch: boolean): void {
   if (foreignBranch) {
     throw invalid(
-      `There is a branch ${branchOf(owner)} that the daemon did not make. Rename it (git branch -m ${branchOf(owner)} NAME), or give the task to an agent without isolation.`,
+      `There is a branch ${branch} that the daemon did not make. Rename it (git branch -m ${branch} NAME), or give the task to an agent without isolation.`,
     );
   }
   const stats = lstatSync(path, { throwIfNoEntry: false });

@@ -7,6 +7,7 @@ import type { Repository } from './repository.js';
 /** Where a worktree is. */
 export interface Place {
   owner: string;
+  branch: string;
   repository: Repository;
   /** Its folder. */
   path: string;
@@ -26,6 +27,7 @@ export function placeOf(record: WorktreeRecord, repository: Repository, path: st
   const known = adminDir !== null && existsSync(adminDir);
   return {
     owner: record.owner,
+    branch: record.branch,
     repository,
     path,
     adminDir: known ? adminDir : null,

@@ -5,7 +5,7 @@ import { makeFolder } from '../platform/make-folder.js';
 import type { ProcessIdentity } from '../platform/process-identity.js';
 import { AiwgdError } from '../protocol/errors.js';
 import type { BytePath } from './byte-paths.js';
-import { branchOf } from './repository.js';
+import { isBranchOf } from './repository.js';
 
 export interface CopiedFile {
   path: BytePath;
@@ -62,7 +62,7 @@ function checkRecord(record: Partial<WorktreeRecord>, owner: string): asserts re
   const wrong = Object.entries({
     base: !isCommit(base),
     mergedHead: mergedHead !== null && !isCommit(mergedHead),
-    branch: branch !== branchOf(owner),
+    branch: !isBranchOf(owner, branch),
     state: state !== 'making' && state !== 'ready',
     admin: admin !== null && !(isInner(admin) && !admin.includes('/')),
     copied: !Array.isArray(copied) || !copied.every(({ path }) => isInner(path)),

@@ -53,7 +53,7 @@ async function removeHeld(
   git: Git,
   place: Place,
   record: WorktreeRecord,
-  { owner, usedBy }: RemovalRequest,
+  { usedBy }: RemovalRequest,
 ): Promise<string | null> {
   const now = await inspect(git, place, record);
   const reason = now.why ?? (await usedBy());
@@ -68,7 +68,7 @@ async function removeHeld(
   const stays = await whyBranchStays(git, place);
   if (stays !== null) return `the worktree is gone, but ${stays}`;
   // With the commit that was looked at: a branch that moved on meanwhile stays.
-  const args = ['update-ref', '--no-deref', '-d', refOf(owner), now.tip];
+  const args = ['update-ref', '--no-deref', '-d', refOf(record.branch), now.tip];
   const { code, stderr } = await git.run({ cwd: place.repository.top, args, whole: true });
   return code === 0 ? null : `the worktree is gone, but its branch moved on and stays (${stderr.trim()})`;
 }

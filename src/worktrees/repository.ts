@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync, realpathSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { AiwgdError } from '../protocol/errors.js';
@@ -17,13 +18,28 @@ export interface Repository {
 
 /** Branches of tasks; no others are ever made or removed. */
 export const BRANCH_PREFIX = 'aiwg/';
+const SUFFIX_DIGITS = 8;
+const OTHER = /^-[0-9a-f]{8}$/u;
 
 export function branchOf(owner: string): string {
   return `${BRANCH_PREFIX}${owner}`;
 }
 
-export function refOf(owner: string): string {
-  return `refs/heads/${branchOf(owner)}`;
+/** Where that is taken: by a person, by an earlier task of the same id, or by another project in the same repository. */
+export function otherBranchOf(owner: string, project: string): string {
+  const suffix = createHash('sha256').update(project).digest('hex').slice(0, SUFFIX_DIGITS);
+  return `${branchOf(owner)}-${suffix}`;
+}
+
+/** Whether a task of this id may have a branch of that name. */
+export function isBranchOf(owner: string, branch: unknown): boolean {
+  if (typeof branch !== 'string' || !branch.startsWith(branchOf(owner))) return false;
+  const rest = branch.slice(branchOf(owner).length);
+  return rest === '' || OTHER.test(rest);
+}
+
+export function refOf(branch: string): string {
+  return `refs/heads/${branch}`;
 }
 
 /** Throws INVALID_PARAMS with the remedy where the project lies in no repository with a checkout. */

@@ -61,7 +61,7 @@ export async function taskDiff({ git, records, project }: Workshop, owner: strin
     ];
     return { ...whole, ...compared, notes: notes.filter((note) => note !== '').join('\n') };
   }
-  const end = (await commitOf(git, top, refOf(owner))) ?? record.mergedHead;
+  const end = (await commitOf(git, top, refOf(record.branch))) ?? record.mergedHead;
   if (end === null) throw new AiwgdError('NOT_FOUND', `Of ${owner} neither worktree nor branch is left.`);
   return { ...whole, ...(await compare(git, { cwd: top }, [base, end], branch)) };
 }

@@ -40,7 +40,7 @@ export async function mergeTask(shop: Workshop, request: MergeRequest): Promise<
     if (used !== null) throw conflict(`The worktree of ${owner} cannot be merged yet: ${used}.`);
     await checkProject(git, repository);
     if (place.present && place.adminDir !== null) await commitRest(git, place, record, request.prompt);
-    const tip = await commitOf(git, repository.top, refOf(owner));
+    const tip = await commitOf(git, repository.top, refOf(record.branch));
     if (tip === null) throw new AiwgdError('NOT_FOUND', `There is no branch ${record.branch} to merge.`);
     const merge = await mergeCommit(git, repository, record, tip);
     if (merge.merged) records.write({ ...record, mergedHead: tip });
@@ -49,10 +49,10 @@ export async function mergeTask(shop: Workshop, request: MergeRequest): Promise<
 }
 
 /** Throws CONFLICT where the worktree is not on the task's branch alone, or in the middle of something. */
-async function checkPlace(git: Git, place: Place, { owner, branch }: WorktreeRecord): Promise<void> {
+async function checkPlace(git: Git, place: Place, { branch }: WorktreeRecord): Promise<void> {
   const at = { cwd: place.path, env: place.env };
   const on = await git.lineOrNull({ ...at, args: ['symbolic-ref', '--quiet', 'HEAD'] });
-  if (on !== refOf(owner)) {
+  if (on !== refOf(branch)) {
     const where = on === null ? 'on no branch' : `on ${on}`;
     throw conflict(
       `The worktree ${place.path} is ${where}, not on ${branch}; check ${branch} out in it, or merge by hand.`,
@@ -110,7 +110,15 @@ async function commitRest(git: Git, place: Place, record: WorktreeRecord, prompt
     args: ['commit-tree', tree, '-p', head, '-F', '-'],
     input: messageFor(owner, prompt),
   });
-  const update = ['update-ref', '--no-deref', '-m', `aiwgd: work of ${owner}`, refOf(owner), commit, head];
+  const update = [
+    'update-ref',
+    '--no-deref',
+    '-m',
+    `aiwgd: work of ${owner}`,
+    refOf(record.branch),
+    commit,
+    head,
+  ];
   await git.ok({ ...at, args: update });
   await git.ok({ ...at, args: ['reset', '--quiet'], whole: true });
 }

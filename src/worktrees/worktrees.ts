@@ -153,10 +153,10 @@ export class Worktrees {
       if (kept === undefined) throw new Error('it was removed just now');
       const realPath = records.realPathOf(owner);
       const record = asFound(repository, kept, realPath);
-      const { base } = record;
+      const { base, branch } = record;
       const found = await inspect(git, placeOf(record, repository, realPath), record);
       const { state, changedFiles, commits, why } = found;
-      return { ...known, base, state, changedFiles, commits, why: used ?? why };
+      return { ...known, branch, base, state, changedFiles, commits, why: used ?? why };
     } catch (error) {
       // One that cannot be looked at does not hide the others; nobody removes it either.
       return { ...known, base: '', state: 'dirty', changedFiles: 0, commits: 0, why: messageOf(error) };

@@ -56,7 +56,7 @@ it('tells of each agent by hand, and what can be done about it', async () => {
   await p.start();
   const { stdout, code } = await p.run(['doctor']);
   expect(stdout).toMatch(/agent claude .*2\.1\.330/);
-  expect(stdout).toMatch(/warning +agent gone .*no-such-program does not exist/);
+  expect(stdout).toMatch(/warning  agent gone .*no-such-program does not exist/);
   const report = await p.run(['doctor', '--json']);
   expect(JSON.parse(report.stdout)).toMatchObject({ ok: code === 0, checks: expect.any(Array) });
 });
