@@ -48,12 +48,19 @@ function count(rig: Rig, type: string): number {
   return rig.events.filter((event) => event.type === type).length;
 }
 
+/** Real time: agents are real processes. */
+const PATIENCE_MS = 30_000;
+
 /** Lets a little time pass again and again until something holds. */
 async function passing(rig: BudgetRig, what: string, condition: () => unknown): Promise<void> {
-  await until(what, () => {
-    rig.clock.advance(300);
-    return condition();
-  });
+  await until(
+    what,
+    () => {
+      rig.clock.advance(300);
+      return condition();
+    },
+    PATIENCE_MS,
+  );
 }
 
 async function over(rig: BudgetRig, what: string, work: Promise<void>): Promise<void> {

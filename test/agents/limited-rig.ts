@@ -65,6 +65,9 @@ export function lift(rig: Rig): void {
   rig.program('claude', CLAUDE.replace('-f limit', '-s limit'));
 }
 
+/** Real time: agents are real processes. */
+const PATIENCE_MS = 30_000;
+
 /** The attempts of claude that began. */
 export function began(rig: Rig): string[] {
   return readdirSync(rig.root)
@@ -78,10 +81,14 @@ export async function passing(
   condition: () => unknown,
   ms = 100,
 ): Promise<void> {
-  await until(what, () => {
-    rig.clock.advance(ms);
-    return condition();
-  });
+  await until(
+    what,
+    () => {
+      rig.clock.advance(ms);
+      return condition();
+    },
+    PATIENCE_MS,
+  );
 }
 
 export const has = (rig: Rig, id: string, topic: string): boolean => rig.topics(id).includes(topic);
