@@ -12,7 +12,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // More than there are cores: most of the time a test waits for processes of its own.
+    maxWorkers: 3,
     ...(report ? { reporters: ['default', ['json', { outputFile: report }]] } : {}),
   },
 });

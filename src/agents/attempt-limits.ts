@@ -3,7 +3,7 @@ import type { Clock } from '../platform/clock.js';
 /** An agent that has given its last result may take this long to exit. */
 const POST_RESULT_MS = 10_000;
 /** One that would wait for more to be told has nothing to exit for: this long, lest something more comes of itself. */
-const POST_RESULT_OPEN_MS = 2_000;
+const POST_RESULT_OPEN_MS = 1_000;
 /** Between two looks at an attempt lies a quarter of a second; a longer pause was not the agent's time, beyond this much. */
 const LONGEST_LAPSE_MS = 10_000;
 

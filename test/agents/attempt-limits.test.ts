@@ -132,13 +132,13 @@ describe('an agent that has given its result', () => {
     });
   });
 
-  it('waits for nothing where its stdin stays open: two seconds after its result, unless it goes on', () => {
+  it('waits for nothing where its stdin stays open: a second after its result, unless it goes on', () => {
     const clock = new FakeClock();
     const stalls = { timeoutMs: null, stallMs: null, waitedMs: 0, staysOpen: true };
     const one = { clock, limits: new AttemptLimits(stalls, clock, clock.monotonic()) };
-    expect(lookOn(one, 1_750, { ...quiet, hasResult: true })).toBeNull();
+    expect(lookOn(one, 750, { ...quiet, hasResult: true })).toBeNull();
     expect(lookOn(one, 250)).toBeNull();
-    expect(lookOn(one, 5_000, { ...quiet, hasResult: true })).toEqual({ verb: 'finished', atMs: 2_000 });
+    expect(lookOn(one, 5_000, { ...quiet, hasResult: true })).toEqual({ verb: 'finished', atMs: 1_000 });
   });
 });
 
