@@ -2,10 +2,10 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { AiwgdError } from '../protocol/errors.js';
 import type { SubmitParams } from '../protocol/method-types.js';
+import { DEFAULT_VERIFY_ROUNDS } from '../protocol/task.js';
 import type { NewTask, TaskLaunch } from '../tasks/task-store.js';
 import type { AgentCatalogue } from './agent-catalogue.js';
 import { COMMAND_AGENT } from './command-task.js';
-import { DEFAULT_ROUNDS } from './verification.js';
 
 /** A task as it is handed to the supervisor. */
 export interface Submission extends Omit<SubmitParams, 'resume' | 'verify' | 'verifyRounds'> {
@@ -91,7 +91,7 @@ function roundsOf(
 ): number {
   if (launch?.command !== undefined) return 0;
   if (launch?.verify !== undefined) return launch.verify.rounds;
-  const { verify, verify_rounds: rounds = DEFAULT_ROUNDS } =
+  const { verify, verify_rounds: rounds = DEFAULT_VERIFY_ROUNDS } =
     catalogue.resolve(agent ?? null)?.agent.config ?? {};
   return verify ? rounds : 0;
 }

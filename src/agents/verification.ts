@@ -3,9 +3,6 @@ import { messageOf } from '../protocol/errors.js';
 import { endOfText } from './agent-provider.js';
 import type { ShortCommands } from './short-command.js';
 
-/** Where nothing else is said. */
-export const DEFAULT_ROUNDS = 2;
-
 /** What judges the work of an agent after it says it is done. */
 export interface Verification {
   /** Program and arguments; exit code 0 accepts the work. */

@@ -1,10 +1,10 @@
 import type { Log } from '../platform/log.js';
 import { messageOf } from '../protocol/errors.js';
-import type { TaskProgress } from '../protocol/task.js';
+import { DEFAULT_VERIFY_ROUNDS, type TaskProgress } from '../protocol/task.js';
 import type { Claim } from '../tasks/task-store.js';
 import type { BegunAttempt } from './begin-attempt.js';
 import type { ShortCommands } from './short-command.js';
-import { DEFAULT_ROUNDS, type Feedback, parseFeedback, type Verification, verify } from './verification.js';
+import { type Feedback, parseFeedback, type Verification, verify } from './verification.js';
 
 /**
  * What judges the work of an attempt; undefined where nothing does. The task's own goes first, then that of the agent
@@ -13,7 +13,7 @@ import { DEFAULT_ROUNDS, type Feedback, parseFeedback, type Verification, verify
 export function verificationOf({ launch }: Claim, { agent, asked }: BegunAttempt): Verification | undefined {
   if (launch?.verify !== undefined) return launch.verify;
   const { config } = asked?.config.verify ? asked : agent;
-  const { verify: command, verify_rounds: rounds = DEFAULT_ROUNDS } = config;
+  const { verify: command, verify_rounds: rounds = DEFAULT_VERIFY_ROUNDS } = config;
   return command ? { command, rounds } : undefined;
 }
 

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { COMMAND_AGENT } from '../agents/command-task.js';
 import type { Submission } from '../agents/submission.js';
-import { DEFAULT_ROUNDS } from '../agents/verification.js';
 import { AiwgdError } from '../protocol/errors.js';
 import type { ChatParams, SubmitParams } from '../protocol/method-types.js';
+import { DEFAULT_VERIFY_ROUNDS } from '../protocol/task.js';
 import type { StoredTask } from '../tasks/task-store.js';
 
 /**
@@ -11,7 +11,12 @@ import type { StoredTask } from '../tasks/task-store.js';
  * INVALID_PARAMS where that one has none.
  */
 export function submissionOf(
-  { source = 'rpc', verify, verifyRounds: rounds = DEFAULT_ROUNDS, ...params }: Omit<SubmitParams, 'resume'>,
+  {
+    source = 'rpc',
+    verify,
+    verifyRounds: rounds = DEFAULT_VERIFY_ROUNDS,
+    ...params
+  }: Omit<SubmitParams, 'resume'>,
   original?: StoredTask,
 ): Submission {
   const submission: Submission = {

@@ -1,5 +1,8 @@
 import type { TokenCounts } from './task.js';
 
+/** Reserved for an attempt where a bound of the day holds, and none of the task. */
+export const DEFAULT_RESERVATION_USD = 5;
+
 export const SPEND_KEYS = ['rule', 'agent', 'day', 'task'] as const;
 export type SpendKey = (typeof SPEND_KEYS)[number];
 

@@ -21,6 +21,9 @@ export type TaskSource = (typeof TASK_SOURCES)[number];
 export const WAIT_REASONS = ['delay', 'retry', 'gate', 'budget', 'rate_limit'] as const;
 export type WaitReason = (typeof WAIT_REASONS)[number];
 
+/** How often an agent may mend work that a check did not accept, where nothing else is said. */
+export const DEFAULT_VERIFY_ROUNDS = 2;
+
 /** Tokens as the agent's own program counted them; whatever it reported is kept. */
 export type Usage = Record<string, unknown>;
 

@@ -1,3 +1,4 @@
+import { DEFAULT_RESERVATION_USD } from '../../protocol/spend.js';
 import { startOfDay, startOfNextDay } from './day.js';
 import type { DaySums } from './sums-of-today.js';
 
@@ -7,9 +8,6 @@ export interface BudgetBounds {
   perDayUsd: number | null;
   perRuleDayUsd: number | null;
 }
-
-/** Reserved for an attempt where a bound of the day holds, and none of the task. */
-export const DEFAULT_RESERVATION_USD = 5;
 
 /** Part of a bound at which it is warned of. */
 const WARNED_AT = 0.8;

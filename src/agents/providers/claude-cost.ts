@@ -1,12 +1,12 @@
 import type { TokenCounts, Usage } from '../../protocol/task.js';
 import type { SessionTotals } from '../../tasks/task-store.js';
+import { keptUsage } from './counted-usage.js';
 import { isObject } from './json-line.js';
 
 /** The oldest version known to go on counting in a session that is resumed; 2.1.197 counts by the run. */
 const COUNTS_ON = [2, 1, 330] as const;
 /** Below this, two sums of dollars are the same. */
 const NO_DIFFERENCE_USD = 1e-6;
-const MAX_USAGE_CHARACTERS = 64 * 1024;
 
 /**
  * What an attempt costs, from its `result` lines. `total_cost_usd` and `modelUsage` count from the session's beginning,
@@ -42,7 +42,8 @@ export class CostMeter {
   add(result: Record<string, unknown>): void {
     const cost = result['total_cost_usd'];
     const known = typeof cost === 'number' && cost >= 0 && cost <= Number.MAX_SAFE_INTEGER;
-    this.usage = usageOf(result['usage']);
+    const used = result['usage'];
+    this.usage = isObject(used) ? keptUsage(used) : null;
     this.#used = sum(this.#used, tokensOfUsage(this.usage));
     this.#addOwn(result['model_usage_since_last_result']);
     this.#total = known ? { costUsd: cost, tokens: tokensOfModels(result['modelUsage']) } : null;
@@ -154,17 +155,6 @@ function numberOf(value: unknown): number {
 /** Without what subtracting leaves behind in the last digits. */
 function rounded(usd: number): number {
   return Math.round(usd * 1e9) / 1e9;
-}
-
-/** What was used, as it was told; null where it is none, or more than fits beside a task. */
-function usageOf(value: unknown): Usage | null {
-  if (!isObject(value)) return null;
-  try {
-    return JSON.stringify(value).length <= MAX_USAGE_CHARACTERS ? value : null;
-  } catch {
-    // Too many levels to be written down.
-    return null;
-  }
 }
 
 /** Whether a version is known to be older than the one that was measured. */

@@ -3,9 +3,7 @@ import type { ClaudeAgentConfig } from '../agent-config.js';
 import type { AgentProvider, LaunchInput } from '../agent-provider.js';
 import { ClaudeParser } from './claude-parser.js';
 import { answerLine, isRule } from './claude-questions.js';
-
-/** What becomes an argument is not left to what an agent once printed. */
-const SESSION_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/iu;
+import { UUID } from './uuid.js';
 
 /** The message waits in a FIFO before the program reads it; on Linux one holds 1 MiB at most. */
 const MAX_MESSAGE_BYTES = 1_000_000;
@@ -24,7 +22,7 @@ export function claudeProvider(config: ClaudeAgentConfig): AgentProvider {
   const asks = config.approvals === 'gate';
   return {
     sessions: true,
-    isSession: (id) => SESSION_ID.test(id),
+    isSession: (id) => UUID.test(id),
     counts: 'usd',
     takesOutside: true,
     probe: { version: ['--version'], help: ['--help'], words: HELP_WORDS },
@@ -95,7 +93,7 @@ const ASKING_ARGS = [
 /** What this attempt brings along. */
 function demands(config: ClaudeAgentConfig, input: LaunchInput): string[] {
   const { subAgent, resume, maxBudgetUsd, outside, allowed } = input;
-  const session = resume !== null && SESSION_ID.test(resume) ? resume : null;
+  const session = resume !== null && UUID.test(resume) ? resume : null;
   const confined = outside && config.outside_settings !== 'all';
   return [
     // One that the program would take for several would allow more than a person has seen.

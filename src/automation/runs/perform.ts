@@ -1,5 +1,5 @@
 import type { Gate } from '../../protocol/automation.js';
-import { isFinal } from '../../protocol/task.js';
+import { DEFAULT_VERIFY_ROUNDS, isFinal } from '../../protocol/task.js';
 import { OUTSIDE } from '../lineage.js';
 import type { ActionTask, TaskEnd } from '../ports.js';
 import { eventEnvironment } from '../rules/event-environment.js';
@@ -117,13 +117,12 @@ function taskOf(run: RunRecord, step: TaskStep): ActionTask {
       env: { ...step.env },
       literals,
       outside,
-      ...(command === null ? {} : { verify: { command: [...command], rounds: rounds ?? DEFAULT_ROUNDS } }),
+      ...(command === null
+        ? {}
+        : { verify: { command: [...command], rounds: rounds ?? DEFAULT_VERIFY_ROUNDS } }),
     },
   };
 }
-
-/** As an agent of the configuration has it. */
-const DEFAULT_ROUNDS = 2;
 
 /** An agent's own failure is not tried again: that would cost as much as the first time. A command's is. */
 function judgeTask(step: TaskStep, taskId: string, end: TaskEnd | undefined): Done {

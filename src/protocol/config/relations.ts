@@ -1,4 +1,5 @@
 import { nearest } from '../nearest.js';
+import { DEFAULT_RESERVATION_USD } from '../spend.js';
 import { BUILT_IN_ACTIONS, isBuiltInAction } from './action-schema.js';
 import { cronNeverFires, cronProblem } from './cron-expression.js';
 import type { Finding } from './document.js';
@@ -204,9 +205,6 @@ function leadsBack(name: string, nextOf: (name: string) => unknown): boolean {
   return false;
 }
 
-/** As `DEFAULT_RESERVATION_USD` of the supervisor. */
-const RESERVED_USD = 5;
-
 function checkBudget(budget: Json, found: Relations): void {
   const perTask = budget['per_task_usd'];
   for (const key of ['per_task_usd', 'per_day_usd', 'per_rule_day_usd']) {
@@ -222,11 +220,11 @@ function checkBudget(budget: Json, found: Relations): void {
     const bound = budget[key];
     if (typeof bound !== 'number' || bound === 0) continue;
     const path = ['budget', key];
-    if (typeof perTask !== 'number' && bound < RESERVED_USD) {
+    if (typeof perTask !== 'number' && bound < DEFAULT_RESERVATION_USD) {
       const remedy = 'set per_task_usd, else one task at a time reserves all of it';
       found.warnings.push({
         path,
-        message: `is less than the $${RESERVED_USD} that a task reserves`,
+        message: `is less than the $${DEFAULT_RESERVATION_USD} that a task reserves`,
         remedy,
       });
     } else if (typeof perTask === 'number' && bound < perTask) {
